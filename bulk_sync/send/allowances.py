@@ -65,6 +65,8 @@ class Given(NamedTuple):
     @property
     def ceiling(self) -> float | None:
         """The lowest of the rates with short windows, per second."""
+        if not self.rates:
+            return None
         return min(
             (r.per_second for r in self.rates if not is_long(r.period_seconds)), default=None
         )
@@ -357,8 +359,9 @@ class Allowances:
 
     def granted(self, now: Now, given: Given, last: float, permits: float) -> bool:
         """Note permits from `now.at` to `last`; return True if one begins a stated window anew."""
-        begins = any(slot.source and now.at >= slot.resets_at for slot in self.stated)
-        for slot in self.stated:
+        stated = [slot for slot in self.stated if slot.source]
+        begins = any(now.at >= slot.resets_at for slot in stated)
+        for slot in stated:
             slot.granted(now, permits)
         for rate in given.allowances:
             self._spent(rate).granted(now.at, last, permits)

@@ -11,6 +11,10 @@ Invariants:
    when the wait is over, when a reply of its own run may have ended it, and every few seconds,
    because another run may have learnt more.
 4. A permit that is too late (`Grant.late_seconds`) is dropped.
+5. When a wait for a permit ends while another task waits behind it, the question that looks for
+   holds reserves the next permit, too: it would be asked for immediately afterwards, and a question
+   costs more than the request itself at a low rate. Such a permit is dropped when no task is left
+   that waits for it.
 
 `permits` says what a source is; the file that the runs on a host share is one (`pace_store`).
 """
@@ -82,6 +86,7 @@ class Budget:
         self._next = 0  # index of the group's next permit
         self._used = 0  # permits of the group that were handed out
         self._is_prepared = False  # the next group was asked for
+        self._is_for_next = False  # the group was reserved for tasks that wait
         self._is_stale = False  # an unread reply may change the pace
         self._readings = 0  # lets a sleeping `permit` notice that the source answered meanwhile
         self._news: anyio.Event | None = None  # set by a reply while `permit` waits for long
@@ -134,13 +139,19 @@ class Budget:
                         due = self._grant.group.start
                     late = due + self._grant.late_seconds
                     ordinal = self._take()
-                    if await self._wait_for(due) and self._clock.monotonic() <= late:
+                    following = Request(until=until, patience_seconds=patience_seconds)
+                    if await self._wait_for(due, following) and self._clock.monotonic() <= late:
                         return ordinal
         finally:
             self._waiting -= 1
+            if not self._waiting and self._is_for_next:
+                self._grant, self._is_for_next = _NOTHING, False
 
-    async def _wait_for(self, due: float) -> bool:
-        """Wait until a permit is due; return False when a hold came up that forbids it."""
+    async def _wait_for(self, due: float, following: Request) -> bool:
+        """Wait until a permit is due; return False when a hold came up that forbids it.
+
+        `following` is the question for the next permit, but for the number.
+        """
         reach = self._source.reach
         while (wait := due - self._clock.monotonic()) > 0:
             reading = self._readings
@@ -149,10 +160,24 @@ class Budget:
             await self._clock.sleep(max(0.0, wait - early))
             # After a short sleep in which nothing changed, the permit is as it was.
             if is_long or reading != self._readings or self._is_stale:
-                await self._ask(Request())
+                await self._look(following)
                 if self._held_until > max(due, self._clock.monotonic()):
                     return False
         return True
+
+    async def _look(self, following: Request) -> None:
+        """Learn of holds, and reserve the next permit for the next task, if one waits.
+
+        Not from a source whose answers take time: it is asked ahead instead (`prepare`).
+        """
+        is_last = self._next >= self._grant.group.number
+        if self._waiting <= 1 or not is_last or self._source.reach.ahead_seconds:
+            await self._ask(Request())
+            return
+        outcome = await self._ask(following._replace(most=self._most()))
+        if isinstance(outcome, Grant) and self._held_until <= self._clock.monotonic():
+            self._begin_group(outcome)
+            self._is_for_next = True
 
     async def _sleep(self, until: float) -> None:
         """Wait until an instant, a reply of this run, or the next poll."""
@@ -176,7 +201,10 @@ class Budget:
         Permits that are too late are dropped, as `Pace.reserve` drops them.
         """
         group = self._grant.group
-        if self._is_stale or self._next >= group.number:
+        if self._next >= group.number:
+            return None
+        # A task that waits for its permit anyway looks for holds when the wait is over.
+        if self._is_stale and not (self._is_for_next and group.start > now):
             return None
         if group.interval:
             late = math.ceil((now - TOLERANCE_SECONDS - group.start) / group.interval)
@@ -187,6 +215,7 @@ class Budget:
         return group.start + self._next * group.interval
 
     def _take(self) -> float:
+        self._is_for_next = False
         self._next += 1
         self._used += 1
         group = self._grant.group
@@ -209,12 +238,8 @@ class Budget:
 
     async def _take_group(self, until: float, patience_seconds: float) -> float | None:
         """Take the next permits as the group; return the end of a wait that comes first, if any."""
-        # Double the size of a group that was used up, else ask for what was used of the last one:
-        # a run must not reserve permits that another run could use.
-        used_up = self._used >= self._grant.group.number
-        most = (2 if used_up else 1) * self._used + 1
         outcome = await self._ask(
-            Request(most=most, until=until, patience_seconds=patience_seconds)
+            Request(most=self._most(), until=until, patience_seconds=patience_seconds)
         )
         if isinstance(outcome, NoneInTime):
             raise NoPermit(
@@ -227,10 +252,22 @@ class Budget:
             self._grant = _NOTHING
             return outcome.until
         assert outcome is not None  # noqa: S101 - some were wanted
-        self._grant = outcome
-        self._next = self._used = 0
-        self._is_prepared = False
+        self._begin_group(outcome)
         return None
+
+    def _most(self) -> int:
+        """Return the largest group to ask for.
+
+        It is double the size of a group that was used up, else what was used of the last one: a run
+        must not reserve permits that another run could use.
+        """
+        used_up = self._used >= self._grant.group.number
+        return (2 if used_up else 1) * self._used + 1
+
+    def _begin_group(self, grant: Grant) -> None:
+        self._grant = grant
+        self._next = self._used = 0
+        self._is_prepared = self._is_for_next = False
 
     async def doubt(self, patience_seconds: float) -> None:
         """Let one request leave before stated resets that are further away than this."""

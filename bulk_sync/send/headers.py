@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -134,14 +134,20 @@ def limits(headers: Mapping[str, str]) -> Limits:
 # Structured fields
 
 
-def _structured(headers: Mapping[str, str]) -> list[Quota]:
+def _structured(headers: Mapping[str, str]) -> Sequence[Quota]:
     """Read `RateLimit` and `RateLimit-Policy`; raises _Malformed when both say nothing."""
     text, policy_text = headers.get("ratelimit", ""), headers.get("ratelimit-policy", "")
-    policies, states = _members(policy_text), _members(text)
-    if policies is None:
+    if _members(policy_text) is None:
         raise _Malformed("RateLimit-Policy", policy_text)
     if _DICTIONARY.search(text):
         return _dictionary(text, headers)
+    return _from_lists(text, policy_text)
+
+
+@lru_cache(maxsize=256)  # a slow job, and there may be hundreds, sees few different ones
+def _from_lists(text: str, policy_text: str) -> tuple[Quota, ...]:
+    """Read both as lists; raises _Malformed."""
+    policies, states = _members(policy_text) or [], _members(text)
     if states is None:
         raise _Malformed("RateLimit", text)
     # A policy and a state belong together when they have the same name.
@@ -154,7 +160,7 @@ def _structured(headers: Mapping[str, str]) -> list[Quota]:
     quotas = [quota for both in requests if (quota := _member_quota(*both)) is not None]
     if requests and not quotas:
         raise _Malformed("RateLimit", text or policy_text)
-    return quotas
+    return tuple(quotas)
 
 
 def _member_quota(policy: Mapping[str, str], state: Mapping[str, str]) -> Quota | None:

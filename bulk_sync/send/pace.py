@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from bulk_sync.model.rows import RateSource
 from bulk_sync.send.advertised import Advertised
-from bulk_sync.send.allowances import NO_LIMITS, Allowances, Given, Now, tightest
+from bulk_sync.send.allowances import FREE, NO_LIMITS, Allowances, Given, Now, Room, tightest
 from bulk_sync.send.faults import Faults, Suspicion, Verdict
 from bulk_sync.send.found import Found
 from bulk_sync.send.observation import Observation
@@ -134,7 +134,7 @@ class Pace:
     def wait_until(self, now: float, given: Given = NO_LIMITS) -> float:
         """Return the end of all waits that come before the next permit; -inf without any."""
         state = self._now(now, given)
-        room = tightest([self.allowances.room(state, given), self.found.room(state)])
+        room = self._room(state, given)
         waits = (
             self.held_until,
             self.suspicion.wait_until(self.taken),
@@ -161,7 +161,7 @@ class Pace:
             # After a refusal one request leaves alone: its reply is known before the next.
             interval = max(interval, 2 * self.latency)
         state = self._now(now, given)
-        room = tightest([self.allowances.room(state, given), self.found.room(state)])
+        room = self._room(state, given)
         if self.search.pauses or self.suspicion.witnesses:
             span = 0.0
         elif (
@@ -192,6 +192,8 @@ class Pace:
 
     def _space_anew(self, now: float, given: Given, reach: Reach) -> None:
         """Keep a run from waiting at the lower --rate of another one."""
+        if not self.spacing:
+            return
         interval = reach.spare / self.per_second(now, given)
         if self.spacing > interval:
             self.due = min(self.due, now + max(0.0, self.due - now) * interval / self.spacing)
@@ -409,6 +411,12 @@ class Pace:
         )
         if self.busy.trial_share or self.throttled.trial_share:
             search.limit = min(search.limit, at_loss / 2)  # low enough to make a difference
+
+    def _room(self, now: Now, given: Given) -> Room:
+        """Return the permits that fit into every allowance."""
+        if not (given.rates or self.found.content or self.allowances.are_stated):
+            return FREE  # as for most keys, and this is asked for twice a request
+        return tightest([self.allowances.room(now, given), self.found.room(now)])
 
     def _now(self, now: float, given: Given) -> Now:
         return Now(now, self.taken, self.answered, self.used_at, self.latency, given.leave)

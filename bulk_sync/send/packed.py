@@ -1,7 +1,8 @@
 """A pace as bytes, so that runs can share it in a file. Pure.
 
 Every value of its parts is a number, a list of numbers, or another part or a list of parts; they
-are written in the order of their fields, those in lists last.
+are written in the order of their fields, those in lists last. A part in a list whose first number
+is 0 is a free slot: it is written as a fresh one, whatever an earlier use has left in it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class _Reader:
         self._lists = []
         for dotted, owner, name in _named(example, list):
             first = getattr(owner, name)[0]
-            reader = _Reader(first) if is_dataclass(first) else None
+            reader = _SlotReader(first) if is_dataclass(first) else None
             self._lists.append((attrgetter(dotted), reader))
 
     def read(self, part: object, numbers: list[float]) -> None:
@@ -73,6 +74,23 @@ class _Reader:
             else:
                 for value in values:
                     reader.read(value, numbers)
+
+
+class _SlotReader(_Reader):
+    """Reads slots: most of them are free, and their numbers known."""
+
+    def __init__(self, example: object) -> None:
+        super().__init__(example)
+        self._use = attrgetter(fields(example)[0].name)  # type: ignore[arg-type]
+        self._free: list[float] = []
+        super().read(example, self._free)
+
+    def read(self, part: object, numbers: list[float]) -> None:
+        """Append the numbers of a slot."""
+        if self._use(part):
+            super().read(part, numbers)
+        else:
+            numbers += self._free
 
 
 _INSTANTS = {

@@ -143,7 +143,6 @@ def answer(
 def _outcome(pace: Pace, now: float, request: Request, reach: Reach) -> Grant | Wait | NoneInTime:
     given = request.given
     wait_until = pace.wait_until(now, given)
-    by_user = pace.wait_until(now) <= now  # whatever the API wants
     next_at = max(pace.due_at(now, given, reach), wait_until)
     too_long = wait_until - now > request.patience_seconds
     if too_long or next_at > request.until:
@@ -151,11 +150,16 @@ def _outcome(pace: Pace, now: float, request: Request, reach: Reach) -> Grant | 
             min(next_at - now, LONGEST_WAIT),
             asked_by_api=too_long,
             by_allowance=wait_until > pace.held_until,
-            by_user=by_user,
+            by_user=_is_by_user(pace, now),
         )
     if wait_until > now:
-        return Wait(wait_until, by_user)
+        return Wait(wait_until, _is_by_user(pace, now))
     return Grant(pace.reserve_group(now, request.most, given, reach), reach.late_seconds)
+
+
+def _is_by_user(pace: Pace, now: float) -> bool:
+    """Return whether nothing would have to be waited for without the user's own limits."""
+    return pace.wait_until(now) <= now
 
 
 def request_moved(request: Request, seconds: float) -> Request:

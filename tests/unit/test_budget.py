@@ -17,6 +17,7 @@ from bulk_sync.send.headers import Quota
 from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace import Pace
 from bulk_sync.send.pace_store import LocalPermits, PaceInFile, PaceInMemory
+from bulk_sync.send.permits import Answer, Request
 from tests.simulation import VirtualClock, in_virtual_time
 
 
@@ -46,6 +47,62 @@ def test_two_that_share_a_file_share_the_rate(tmp_path: Path) -> None:
     assert len(at) == 100
     assert 9.9 <= at[-1] - at[0] <= 10.2
     assert all(after - before >= 1.0 for before, after in zip(at, at[10:], strict=False))
+
+
+class _Counting(LocalPermits):
+    """Counts the questions."""
+
+    questions = 0
+
+    async def ask(self, request: Request) -> Answer:
+        self.questions += 1
+        return await super().ask(request)
+
+
+def test_a_run_whose_tasks_wait_asks_once_for_each_permit(tmp_path: Path) -> None:
+    async def main() -> tuple[list[float], int]:
+        at: list[float] = []
+        clock, dice = VirtualClock(random.Random(1)), random.Random(1)
+        source = _Counting(PaceInFile(tmp_path / "x.pace"), clock, dice)
+        budget = Budget(source, clock, Given((Rate(5, 1.0),)))
+
+        async def use() -> None:
+            for _ in range(10):
+                ordinal = await budget.permit()
+                at.append(clock.monotonic())
+                budget.observe(Observation(ordinal, "through", 0.03))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(use)
+        return at, source.questions
+
+    at, questions = in_virtual_time(main)
+    assert len(at) == 40
+    assert questions <= 42
+    assert all(after - before >= 1.0 for before, after in zip(at, at[5:], strict=False))
+    assert at[-1] - at[0] <= 39 / 5 * 1.02
+
+
+def test_a_permit_that_was_reserved_for_a_task_is_not_used_once_none_waits(tmp_path: Path) -> None:
+    async def main() -> float | None:
+        (budget,) = budgets(tmp_path / "x.pace", 1, ceiling=5)
+        clock = VirtualClock(random.Random(1))
+        await budget.permit()
+
+        async def stopped() -> None:
+            await clock.sleep(0.01)  # the other one waits already
+            with anyio.CancelScope() as scope:
+                budget.on_change = scope.cancel  # when the other's wait is over
+                await budget.permit()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(budget.permit)
+            tasks.start_soon(stopped)
+        await clock.sleep(5)
+        return budget.permit_nowait()
+
+    assert in_virtual_time(main) is None
 
 
 def test_a_wait_that_one_was_told_holds_the_other(tmp_path: Path) -> None:
