@@ -72,11 +72,7 @@ class Composed(BaseModel):
     def sorted_into_parts(cls, values: Mapping[str, object]) -> dict[str, Any]:
         """Group the values of each part under its name, and keep all others."""
         parts = cls._parts()
-        homes = {
-            name: (part, field)
-            for part, kind in parts.items()
-            for name, field in names_of(kind).items()
-        }
+        homes = _homes_in(cls)
         found: dict[str, Any] = {name: _as_dict(values.get(name, {})) for name in parts}
         for name, value in values.items():
             if name in homes:
@@ -94,12 +90,19 @@ def part(kind: type[P], values: Mapping[str, object]) -> P:
     """
     own = {one.field: values[one.keyword] for one in declared(kind) if one.keyword in values}
     try:
-        return TypeAdapter(kind).validate_python(own)
+        found: P = _adapter(kind).validate_python(own)
     except ValidationError as error:
         raise UsageError(sentences(error, {"": kind})) from None
+    return found
 
 
-def names_of(part: type) -> dict[str, str]:
+@cache  # a run of many jobs makes the same parts for each of them
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+@cache
+def names_of(part: type) -> Mapping[str, str]:
     """Return the field of each name by which it may be given: its own and its option's."""
     own = {field.name: field.name for field in dataclasses.fields(part)}
     return own | {one.keyword: one.field for one in declared(part)}
@@ -111,6 +114,16 @@ def _parts_of(model: type[BaseModel]) -> dict[str, type]:
         name: field.annotation
         for name, field in model.model_fields.items()
         if isinstance(field.annotation, type) and dataclasses.is_dataclass(field.annotation)
+    }
+
+
+@cache
+def _homes_in(model: type[Composed]) -> dict[str, tuple[str, str]]:
+    """Return the part and the field there of each name that a value may be given by."""
+    return {
+        name: (part, field)
+        for part, kind in _parts_of(model).items()
+        for name, field in names_of(kind).items()
     }
 
 
