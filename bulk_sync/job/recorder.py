@@ -66,7 +66,11 @@ _MAX_GROWTH = 4
 _RATE_WINDOW_SECONDS = 0.01
 
 IDLE_SECONDS = 0.5
-"""Interval of the time line's points while no outcomes come, as in a throttled run."""
+"""How often the time line is stored: with the next group then, or alone in a throttled run.
+
+After a crash it lacks so much of the run at most. With each group, it would be a third of what a
+commit of a single row costs.
+"""
 
 
 class Recorder:
@@ -118,7 +122,7 @@ class Recorder:
 
     def close(self) -> None:
         """Let `run` end once all outcomes are written."""
-        self._closing = True
+        self._closing = self._time_line.is_ending = True
         self._wake.set()
 
     def take(self) -> Change | None:
@@ -179,6 +183,7 @@ class Recorder:
                         await self._gather()
                 await self._write()
         finally:
+            self._time_line.is_ending = True
             await self._write()
 
     async def _gather(self) -> None:
@@ -312,10 +317,14 @@ class _TimeLine:
         self._began = clock.monotonic()
         self._line = Line(utc_text(clock.now()))
         self._counted = Counts()
+        self._saved_at = -math.inf
+        self._is_written = False  # by the write that is on its way
+        self.is_ending = False
+        """True when the next write is the last."""
         self.states: Counter[State] = Counter()
 
     def unsaved(self) -> Unsaved | None:
-        """Sample the counts, and return the points to write, if any."""
+        """Sample the counts, and return the points to write now, if any."""
         tally = self._tally
         counted = Counts(
             Counter(self.states),
@@ -329,8 +338,13 @@ class _TimeLine:
         news, self._counted = counted.since(self._counted), counted
         if news:
             self._line.add(int((self._clock.monotonic() - self._began) * 1000), news)
-        return self._line.unsaved()
+        is_due = self._clock.monotonic() - self._saved_at >= IDLE_SECONDS
+        points = self._line.unsaved() if is_due or self.is_ending else None
+        self._is_written = points is not None
+        return points
 
     def saved(self) -> None:
-        """Mark the points as written."""
-        self._line.saved()
+        """Mark the points of the latest write, if it had any, as written."""
+        if self._is_written:
+            self._saved_at = self._clock.monotonic()
+            self._line.saved()

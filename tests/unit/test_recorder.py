@@ -14,8 +14,14 @@ from anyio import to_thread
 
 from bulk_sync.errors import OutputError
 from bulk_sync.job.outbox import Outbox
-from bulk_sync.job.recorder import LONGEST_UNWRITTEN_SECONDS, PREFETCH_SECONDS, Recorder
-from bulk_sync.model.rows import Change, Creation, Outcome, State
+from bulk_sync.job.recorder import (
+    IDLE_SECONDS,
+    LONGEST_UNWRITTEN_SECONDS,
+    PREFETCH_SECONDS,
+    Recorder,
+    _TimeLine,
+)
+from bulk_sync.model.rows import Change, Creation, Outcome, State, Tally
 from bulk_sync.timeline import Unsaved
 from tests.helpers import SimulatedClock
 
@@ -336,3 +342,22 @@ async def test_outcomes_of_a_failed_write_are_as_old_as_they_were() -> None:
     await recorder.save()
     assert not recorder.is_behind()
     assert disk.groups == [[1]]
+
+
+def test_the_time_line_is_stored_now_and_then_and_whole_at_the_end() -> None:
+    clock, tally = SimulatedClock(), Tally()
+    line = _TimeLine(clock, tally)
+    stored: dict[int, int] = {}
+    writes = 0
+    for number in range(50):
+        tally.requests += 1
+        line.is_ending = number == 49
+        news = line.unsaved()
+        if news is not None and number != 20:  # a write that fails is made up for
+            stored |= {point.at_ms: point.counts.requests for point in news.points}
+            writes += 1
+        if number != 20:
+            line.saved()
+        clock.seconds += 0.2
+    assert sum(stored.values()) == 50
+    assert writes <= 50 * 0.2 / IDLE_SECONDS + 1
