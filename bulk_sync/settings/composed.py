@@ -89,8 +89,9 @@ def part(kind: type[P], values: Mapping[str, object]) -> P:
     Raises UsageError with a sentence for each wrong value.
     """
     own = {one.field: values[one.keyword] for one in declared(kind) if one.keyword in values}
+    cached: type = kind  # mypy takes a `type[P]` for nothing that can be hashed
     try:
-        found: P = _adapter(kind).validate_python(own)
+        found: P = _adapter(cached).validate_python(own)
     except ValidationError as error:
         raise UsageError(sentences(error, {"": kind})) from None
     return found
