@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -59,3 +59,25 @@ def harden(connection: sqlite3.Connection) -> None:
     # Python 3.12 and newer can also keep statements from writing to the schema table itself.
     if configure := getattr(connection, "setconfig", None):
         configure(_DEFENSIVE, True)  # noqa: FBT003 - SQLite's interface
+
+
+def migrate(connection: sqlite3.Connection, newest: int, steps: Mapping[int, str]) -> None:
+    """Bring a file up to its newest version; `steps` has the script that each version needs.
+
+    Each step is a transaction of its own. Another process may migrate the file meanwhile. Raises
+    sqlite3.Error.
+    """
+    while (version := _version(connection)) < newest:
+        script = f"BEGIN IMMEDIATE; {steps[version]} PRAGMA user_version = {version + 1}; COMMIT;"
+        try:
+            connection.executescript(script)
+        except sqlite3.OperationalError:
+            if connection.in_transaction:
+                connection.rollback()
+            if _version(connection) == version:
+                raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

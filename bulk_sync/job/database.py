@@ -25,7 +25,7 @@ from bulk_sync import platforms
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job import ledger_file
 from bulk_sync.job.bounded import TooSlow
-from bulk_sync.job.connection import connect
+from bulk_sync.job.connection import connect, migrate
 from bulk_sync.job.damage import (
     damaged,
     keep_side_files,
@@ -36,7 +36,7 @@ from bulk_sync.job.filesystem import choose_journal, refuse_without_shared_memor
 from bulk_sync.job.health import examine, place_of_ledger
 from bulk_sync.job.ledger import SHARED, Ledger
 from bulk_sync.job.purge import purge
-from bulk_sync.job.schema import APPLICATION_ID, CREATE, migrate
+from bulk_sync.job.schema import APPLICATION_ID, CREATE, MIGRATIONS, SCHEMA_VERSION
 from bulk_sync.job.sealing import is_large, keep_in_wal, seal
 from bulk_sync.job.trust import refuse_untrusted
 from bulk_sync.job.values import read_cells
@@ -348,7 +348,7 @@ def opened(
         connection = connect(path, any_thread=True)
     with translated(path, in_use=True, ledger=shared_ledger), closing(connection):
         choose_journal(connection, path, between_hosts=between_hosts)
-        migrate(connection)
+        migrate(connection, SCHEMA_VERSION, MIGRATIONS)
         if shared_ledger is not None:
             ledger_file.attach(
                 connection,
@@ -397,7 +397,7 @@ def readable(path: Path) -> Iterator[Database]:
     with translated(path):
         examine(path)
         with closing(connect(path, any_thread=True)) as connection:
-            migrate(connection)
+            migrate(connection, SCHEMA_VERSION, MIGRATIONS)
             yield Database(connection, path)
 
 

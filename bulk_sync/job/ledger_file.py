@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bulk_sync.errors import CheckpointError, OutputError
 from bulk_sync.job.bounded import Deadline, TooSlow, allowed_seconds, bytes_on_disk, within
-from bulk_sync.job.connection import connect
+from bulk_sync.job.connection import connect, migrate
 from bulk_sync.job.damage import (
     NOT_WRITABLE,
     damaged_ledger,
@@ -41,6 +41,11 @@ from bulk_sync.platforms import why_refused
 _APPLICATION_ID = 0x62534C67  # "bSLg": marks our ledgers among other SQLite files
 _VERSION = 4
 _CREATE = SCHEMA.format(schema="main")
+_MIGRATIONS = {
+    1: NEW_INDEXES,
+    2: NEW_COLUMNS.format(schema="main"),
+    3: NEW_TIMES.format(schema="main"),
+}
 _READERS: Readers = {"ledger.fields": read_values, "ledger.times": read_times}
 _SIZES = ("page_size", "page_count")
 
@@ -63,13 +68,17 @@ class LedgerFile:
 
 @contextmanager
 def read_shared(path: Path) -> Iterator[LedgerFile]:
-    """Open a shared ledger for reading; raises CheckpointError without one."""
+    """Open a shared ledger for reading; one of an earlier version is migrated.
+
+    Raises CheckpointError without one.
+    """
     if not path.is_file():
         raise CheckpointError(
             f"{path}: there is no ledger here; push with --ledger {path} to make one."
         )
     with translated(path, ledger=path):
         _examine(path)
+        _migrate(path)
         with closing(connect(path)) as db:
             yield LedgerFile(db)
 
@@ -132,10 +141,7 @@ def _prepare(path: Path, *, examined: bool) -> None:
 
 def _migrate(path: Path) -> None:
     with closing(connect(path)) as db:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        steps = (NEW_INDEXES, *(one.format(schema="main") for one in (NEW_COLUMNS, NEW_TIMES)))
-        for after, step in enumerate(steps[version - 1 :], start=version + 1):
-            db.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {after}; COMMIT;")
+        migrate(db, _VERSION, _MIGRATIONS)
 
 
 def _make(path: Path) -> None:

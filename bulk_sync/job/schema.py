@@ -17,7 +17,6 @@ Invariants:
 
 from __future__ import annotations
 
-import sqlite3
 from functools import cache
 
 from bulk_sync.job import ledger, timeline
@@ -256,7 +255,7 @@ _MOVE_ECHOES = "".join(
 )
 
 # Statements that bring a checkpoint from a version to the next.
-_MIGRATIONS = {
+MIGRATIONS = {
     1: "ALTER TABLE row ADD COLUMN key TEXT NOT NULL DEFAULT ''; UPDATE row SET key = target;",
     # In version 2 only the message said that a row may have been applied.
     2: """
@@ -365,22 +364,12 @@ _MIGRATIONS = {
 }
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a checkpoint up to `SCHEMA_VERSION`, each step in a transaction of its own."""
-    while (
-        version := int(connection.execute("PRAGMA user_version").fetchone()[0])
-    ) < SCHEMA_VERSION:
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {_MIGRATIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;"
-        )
-
-
 @cache
 def layout_of(version: int) -> Layout:
     """Return the layout of a checkpoint of some version."""
     if version == SCHEMA_VERSION:
         return layout_of_script(CREATE)
-    return layout_of_script(_CREATE_VERSION_1, *map(_MIGRATIONS.__getitem__, range(1, version)))
+    return layout_of_script(_CREATE_VERSION_1, *map(MIGRATIONS.__getitem__, range(1, version)))
 
 
 def difference_from(version: int, found: Layout) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from bulk_sync.job.connection import connect, migrate
 from bulk_sync.job.schema import SCHEMA_VERSION
 from bulk_sync.job.store import Store
 from bulk_sync.model.problems import Expected, Reason
@@ -408,3 +409,40 @@ def test_a_checkpoint_of_every_earlier_version_gets_the_tables_of_this_one(
     assert {name: set(columns) for name, columns in layout_of(path).items()} == {
         name: set(columns) for name, columns in layout.items()
     }
+
+
+class AnotherIsFirst(dict[int, str]):
+    """Migrations of a file that another process migrates, just before the first step of this."""
+
+    def __init__(self, path: Path, newest: int, steps: dict[int, str]) -> None:
+        super().__init__(steps)
+        self.path, self.newest, self.is_first = path, newest, False
+
+    def __getitem__(self, version: int) -> str:
+        if not self.is_first:
+            self.is_first = True
+            with closing(connect(self.path)) as db:
+                migrate(db, self.newest, self)
+        return super().__getitem__(version)
+
+
+def test_two_processes_may_migrate_a_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE x (a); PRAGMA user_version = 1;")
+    steps = {1: "ALTER TABLE x ADD COLUMN b;", 2: "ALTER TABLE x ADD COLUMN c;"}
+    with closing(connect(path)) as db:
+        migrate(db, 3, AnotherIsFirst(path, 3, steps))
+        assert [row[1] for row in db.execute("PRAGMA table_info(x)")] == ["a", "b", "c"]
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE x (a); PRAGMA user_version = 1;")
+    steps = {1: "ALTER TABLE x ADD COLUMN b; ALTER TABLE y ADD COLUMN b;"}
+    with closing(connect(path)) as db:
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            migrate(db, 2, steps)
+        assert [row[1] for row in db.execute("PRAGMA table_info(x)")] == ["a"]
