@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,8 +55,8 @@ class Question:
         if not self._is_wanted or not sheets or not _can_ask([one for one, _ in sheets]):
             return end
         for settings, judged in sheets:
-            if judged.error is None:
-                self._found[settings.reading.input] = self._look_over(settings, judged)
+            path = settings.reading.input
+            self._found[path] = judged.error or self._look_over(settings, judged)
         found = [one for one in self._found.values() if isinstance(one, CheckSummary)]
         if not review.needs_answer(found):
             return end
@@ -96,9 +96,16 @@ class Question:
     def _show(self, found: Sequence[CheckSummary], where: str) -> None:
         from bulk_sync.report.terminal.ahead import MOST_SHEETS, show_review
 
-        show_review(out(), found, where)
+        show_review(out(), found, where, [*self._refused()])
         for one in found[:MOST_SHEETS]:
             self._shown[one.input] = [*one.notes, *one.assumptions]
+
+    def _refused(self) -> Iterator[str]:
+        """Yield what keeps a sheet from being sent, for each that can't be looked over."""
+        for path, found in self._found.items():
+            if isinstance(found, BulkSyncError):
+                name, why = f"{path}: ", str(found).rstrip(".")
+                yield f"{why if why.startswith(name) else name + why}."
 
 
 def _can_ask(sheets: Sequence[PushSettings]) -> bool:

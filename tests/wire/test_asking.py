@@ -170,6 +170,7 @@ def test_several_files_are_asked_about_once(
         ran = program(*push)
         assert ran.code == 4, "c.csv"
         assert "All files:  10 rows, 10 patches to send" in ran.out
+        assert f"Not sent:   {folder / 'c.csv'}: no column" in ran.out
         assert person.asked == ["Send 10 changes to the team Vale Realty (vale-1)? [y/N] "] * 2
         assert len(journal.patched) == 10
 

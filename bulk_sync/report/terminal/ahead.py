@@ -25,9 +25,15 @@ MOST_SHEETS = 10
 """The sheets that are shown one by one."""
 
 
-def show_review(console: Console, summaries: Sequence[CheckSummary], where: str) -> None:
-    """Print what a push of these sheets would do, before it is asked for."""
+def show_review(
+    console: Console, summaries: Sequence[CheckSummary], where: str, refused: Sequence[str] = ()
+) -> None:
+    """Print what a push of these sheets would do, before it is asked for.
+
+    `refused` has a sentence for each of the other sheets, which are not sent.
+    """
     console.print()
+    _show_refused(console, refused)
     if len(summaries) == 1:
         show_labelled(console, "File", summaries[0].input)
         show_ahead(console, summaries[0], where)
@@ -43,6 +49,15 @@ def show_review(console: Console, summaries: Sequence[CheckSummary], where: str)
     show_sentence(console, "To", where)
     show_sentence(console, "Push", push_text(together(summaries)))
     console.print()
+
+
+def _show_refused(console: Console, refused: Sequence[str]) -> None:
+    for sentence in refused[:MOST_SHEETS]:
+        show_sentence(console, "Not sent", sentence)
+    if len(refused) > MOST_SHEETS:
+        show_line(console, f"and {counted(len(refused) - MOST_SHEETS, 'more file')} not sent")
+    if refused:
+        console.print()
 
 
 def show_ahead(console: Console, summary: CheckSummary, where: str | None = None) -> None:
