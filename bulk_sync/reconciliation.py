@@ -42,7 +42,6 @@ from bulk_sync.model.systematic import Pattern, Systematic
 from bulk_sync.recognise import Output
 from bulk_sync.report.facts import reconciliation_facts
 from bulk_sync.report.page.comparison import write_comparison_page
-from bulk_sync.report.words import are, counted
 from bulk_sync.report.written.atomic import check_writable, digest
 from bulk_sync.report.written.differences import Rows, write_changes, write_differences
 from bulk_sync.report.written.lines import refuse_unknown_kind
@@ -56,6 +55,7 @@ from bulk_sync.settings.files import Files
 from bulk_sync.settings.option import Access
 from bulk_sync.settings.reconcile import ReconcileSettings
 from bulk_sync.version import __version__
+from bulk_sync.wording import are, counted
 
 # The columns that name a showing.
 _NAMES = frozenset({KEY_COLUMN, "showing_id"})

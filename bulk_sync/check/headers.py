@@ -19,7 +19,7 @@ from bulk_sync.check.naming import (
     TARGETS,
     by_position,
     existing_field,
-    listed,
+    header_list,
     map_option,
     place_of,
     plain,
@@ -458,7 +458,7 @@ def _is_data(header: str) -> bool:
 def _no_key_column(headers: Sequence[str], names: Names, source: str) -> str:
     text = (
         f"{source}: no column names the showings ({KEY_COLUMN}); the header row has "
-        f"{listed(headers)}."
+        f"{header_list(headers)}."
     )
     named = [header for header in headers if header]
     if any(map(_is_data, named)):

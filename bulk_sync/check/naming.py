@@ -13,6 +13,7 @@ from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model.places import column_name, column_number
 from bulk_sync.quoting import quoted
 from bulk_sync.similar import closest
+from bulk_sync.wording import listed
 
 TARGETS = (KEY_COLUMN, ID_COLUMN, *FIELDS, REPORT_COLUMN)
 """Fields that a column can fill."""
@@ -58,11 +59,10 @@ def map_option(header: str, field: str = "") -> str:
     return f"--map {quoted(f'{header}={field}')}"
 
 
-def listed(headers: Sequence[str]) -> str:
+def header_list(headers: Sequence[str]) -> str:
     """Return headers as a message lists them, at most twenty."""
     named = [header for header in headers if header]
-    more = f" and {len(named) - 20} more" if len(named) > 20 else ""
-    return (", ".join(repr(header[:60]) for header in named[:20]) or "only blank cells") + more
+    return listed([repr(header[:60]) for header in named], 20) or "only blank cells"
 
 
 def same_header(one: str, other: str) -> bool:
@@ -120,7 +120,7 @@ def _only(known: _Places, named: str, option: str) -> int:
         hint = (
             f"did you mean {' or '.join(map(repr, close))}?"
             if close
-            else f"there are {listed(known.headers)}"
+            else f"there are {header_list(known.headers)}"
         )
         raise UsageError(f"{option} {shortened(named)!r}: no column has this header: {hint}")
     if len(matches) > 1:

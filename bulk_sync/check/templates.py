@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from bulk_sync.check.invisible import as_seen
 from bulk_sync.model.rows import Cell
+from bulk_sync.wording import listed
 
 
 class Part(Struct, frozen=True):
@@ -96,5 +97,4 @@ def comparable(text: str) -> str:
 
 def known_values(texts: Sequence[str]) -> str:
     """Return the texts that a profile knows, as a message lists them: at most twelve."""
-    shown = ", ".join(map(repr, texts[:12]))
-    return shown if len(texts) <= 12 else f"{shown} and {len(texts) - 12} more"
+    return listed([*map(repr, texts)], 12)

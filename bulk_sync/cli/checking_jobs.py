@@ -35,6 +35,7 @@ from bulk_sync.settings.target import KEY_SOURCES, Target
 from bulk_sync.settings.together import Together
 from bulk_sync.status_jobs import read_jobs_status
 from bulk_sync.together import Job, Ready
+from bulk_sync.wording import and_more
 
 _OF_A_RUN = ("metrics_file", "on_finish", "log_file", "log_format", "verbose", "page", "dask")
 _MOST_LINES = 20
@@ -132,8 +133,8 @@ def _show_failures(result: CheckedJobs) -> None:
     lines = [f"{job.name}: {error}" for job in result.jobs for error in _errors_of(job)]
     for line in lines[:_MOST_LINES]:
         show_failure(line)
-    if len(lines) > _MOST_LINES:
-        show_failure(f"and {len(lines) - _MOST_LINES} more")
+    if more := and_more(len(lines) - _MOST_LINES, "line"):
+        show_failure(more)
 
 
 def _errors_of(job: CheckedJob) -> list[Exception]:

@@ -29,6 +29,7 @@ from bulk_sync.cli.config import checked_value, known_name, parsed
 from bulk_sync.errors import UsageError
 from bulk_sync.settings.option import Declared, Kind
 from bulk_sync.settings.target import without_key_source
+from bulk_sync.wording import listed
 
 FILE_NAME = "bulk-sync.jobs.toml"
 
@@ -112,8 +113,7 @@ def chosen(entries: Sequence[Entry], names: Sequence[str], path: Path) -> tuple[
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+    return listed(names, 5)
 
 
 def _table(value: object, path: Path, where: str) -> Mapping[str, object]:

@@ -47,6 +47,7 @@ from bulk_sync.settings.sheet import not_typed
 from bulk_sync.settings.stopping import Stopping
 from bulk_sync.settings.together import Together
 from bulk_sync.version import __version__
+from bulk_sync.wording import and_more
 
 _FOR_RUN = {
     **{
@@ -296,7 +297,7 @@ def _end(
             lines.insert(0, str(result.stopped))
         for line in lines[:_MOST_LINES]:
             show_end(line, following)
-        if len(lines) > _MOST_LINES:
-            show_end(f"and {len(lines) - _MOST_LINES} more", following)
+        if more := and_more(len(lines) - _MOST_LINES, "line"):
+            show_end(more, following)
     if result.error is not None:
         show_end(str(result.error), following)

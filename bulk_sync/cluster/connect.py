@@ -16,6 +16,7 @@ from msgspec import Struct
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import Outage, UsageError
 from bulk_sync.run.follow import StopRequest
+from bulk_sync.wording import enumerated
 
 CONNECT_SECONDS = 10.0
 """How long a scheduler may take to answer."""
@@ -274,6 +275,4 @@ def _differences(
 
 def _listed(names: Sequence[str]) -> str:
     shown = ["the scheduler" if name == SCHEDULER else f"worker {name}" for name in names]
-    if len(shown) > _MOST_NAMED:
-        shown = [*shown[:_MOST_NAMED], f"{len(shown) - _MOST_NAMED} more"]
-    return " and ".join(shown) if len(shown) < 3 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return enumerated(shown[:_MOST_NAMED], len(shown) - _MOST_NAMED)

@@ -31,8 +31,8 @@ from bulk_sync.cluster.connect import (
 from bulk_sync.errors import BulkSyncError, Outage
 from bulk_sync.folders import NO_LOCKS
 from bulk_sync.model.summaries import Finding
-from bulk_sync.report.words import counted
 from bulk_sync.run.follow import StopRequest
+from bulk_sync.wording import counted, listed
 
 # A folder on a file server that hangs holds up a worker.
 _LOOK_SECONDS = 60.0
@@ -136,23 +136,20 @@ def judged(folder: Path, seen: Mapping[str, Seen], arrived: frozenset[str]) -> F
     }
     for sentence, workers in wrong.items():
         if workers:
-            return Finding("folder", f"{folder}: {_some(workers)} {sentence}", "wrong", 8)
+            return Finding(
+                "folder", f"{folder}: {listed(workers, _MOST_NAMED)} {sentence}", "wrong", 8
+            )
     if without := [worker for worker, one in seen.items() if one.lock is None]:
         text = "the file system keeps no locks, which a checkpoint needs: use another folder"
-        return Finding("folder", f"{folder}: at {_some(without)} {text}", "wrong", 8)
+        return Finding("folder", f"{folder}: at {listed(without, _MOST_NAMED)} {text}", "wrong", 8)
     if alone := [worker for worker, one in seen.items() if not one.lock]:
         text = (
             "locks hold on each host alone. The scheduler keeps workers apart; don't push the same "
             "sheets on another host meanwhile"
         )
-        return Finding("folder", f"{folder}: at {_some(alone)} {text}", "notice")
+        return Finding("folder", f"{folder}: at {listed(alone, _MOST_NAMED)} {text}", "notice")
     every = counted(len(seen), "worker")
     return Finding("folder", f"{folder}: locks, fsync and rename work from {every}")
-
-
-def _some(workers: Sequence[str]) -> str:
-    more = f" and {len(workers) - _MOST_NAMED} more" if len(workers) > _MOST_NAMED else ""
-    return f"{', '.join(workers[:_MOST_NAMED])}{more}"
 
 
 def _has(path: Path, token: str) -> bool:

@@ -29,6 +29,7 @@ from bulk_sync.read.interface import (
     two_headers,
 )
 from bulk_sync.read.opened import fingerprint, refuse_if_changed
+from bulk_sync.wording import listed
 
 # Sheets that a note names, and characters of each name.
 _MOST_NAMED = 10
@@ -133,10 +134,8 @@ class WorkbookTable:
             if sheet is not taken and not self._explains_columns(sheet)
         ]
         if others:
-            listed = ", ".join(_described(sheet) for sheet in others[:_MOST_NAMED])
-            if len(others) > _MOST_NAMED:
-                listed += f" and {len(others) - _MOST_NAMED} more"
-            yield f"Sheet {_short(taken.name)} was read; the workbook also holds {listed}."
+            named = listed([*map(_described, others)], _MOST_NAMED)
+            yield f"Sheet {_short(taken.name)} was read; the workbook also holds {named}."
         if not taken.visible:
             yield f"Sheet {_short(taken.name)} is hidden."
         hidden = self._grid.hidden_rows
@@ -203,10 +202,8 @@ def _named(sheets: Sequence[Sheet], wanted: str) -> Sheet:
             return sheet
     if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted[:9]) <= len(sheets):
         return sheets[int(wanted) - 1]
-    listed = ", ".join(_described(sheet) for sheet in sheets[:_MOST_NAMED]) or "none"
-    if len(sheets) > _MOST_NAMED:
-        listed += f" and {len(sheets) - _MOST_NAMED} more"
-    raise BadWorkbook(f"there is no sheet {wanted!r} in it. There are: {listed}.")
+    named = listed([*map(_described, sheets)], _MOST_NAMED) or "none"
+    raise BadWorkbook(f"there is no sheet {wanted!r} in it. There are: {named}.")
 
 
 def _described(sheet: Sheet) -> str:

@@ -13,7 +13,13 @@ from bulk_sync.model.ahead import FieldChange, FirstChange
 from bulk_sync.model.estimates import ALLOWANCE_SECONDS, Window
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import CheckSummary, Creatable
-from bulk_sync.report.words import counted, printable, quota_text, rate, span
+from bulk_sync.report.words import (
+    printable,
+    quota_text,
+    rate,
+    span,
+)
+from bulk_sync.wording import and_more, counted, listed
 
 # Characters of a value, and of a key.
 _LONGEST_VALUE = 40
@@ -48,8 +54,8 @@ def first_lines(changes: Sequence[FirstChange]) -> Iterator[str]:
     for one in changes:
         changed = [field for field in one.fields if not field.is_as_before]
         parts = [_change_text(field) for field in changed[:_MOST_FIELDS]]
-        if len(changed) > _MOST_FIELDS:
-            parts.append(f"and {counted(len(changed) - _MOST_FIELDS, 'more field')}")
+        if more := and_more(len(changed) - _MOST_FIELDS, "field"):
+            parts.append(more)
         if before := len(one.fields) - len(changed):
             parts.append(f"{counted(before, 'field')} as before")
         yield f"row {one.number}, {_cut(one.key, _LONGEST_KEY)}: {', '.join(parts)}"
@@ -134,10 +140,10 @@ def create_text(found: Creatable) -> str:
 
 
 def _rows(count: int, first: Sequence[int]) -> str:
-    """Return `row 5`, `rows 5 and 7`, `12 rows (5, 7, 9, 12, 13, ...)`."""
-    numbers = ", ".join(map(str, first))
+    """Return `row 5`, `rows 5 and 7`, `12 rows (5, 7, 9, 12, 13 and 7 more)`."""
+    numbers = listed([*map(str, first)], len(first), count)
     if count > len(first):
-        return f"{counted(count, 'row')} ({numbers}, ...)"
+        return f"{counted(count, 'row')} ({numbers})"
     return f"{'row' if count == 1 else 'rows'} {numbers}"
 
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from bulk_sync.model.problems import Expected, Reason
 from bulk_sync.model.summaries import BadRow, CauseGroup, ProblemGroup
 from bulk_sync.report.problems import cause_of, message_of
+from bulk_sync.wording import and_more
 
 MOST_CAUSES = 500
 
@@ -260,15 +261,17 @@ _PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
 
 
 def _values_text(values: list[str], *, more: bool) -> str:
-    """Return values as a short text: ranges of whole numbers, or the first few texts."""
-    plain = [value for value in values if _is_plain_number(value)]
-    if len(plain) < len(values):
-        shown = [repr(value) for value in values[:_SHOWN_VALUES]]
-        return ", ".join(shown) + (", ..." if more or len(values) > len(shown) else "")
-    parts = _runs(sorted({float(text) for text in plain}))
-    if not more and len(parts) <= _SHOWN_VALUES:
-        return ", ".join(parts)
-    return ", ".join(parts[:_SHOWN_VALUES]) + ", ..."
+    """Return values as a short text: ranges of whole numbers, or the first few texts.
+
+    With `more` there are others that were not kept, and nobody counted how many differ.
+    """
+    if all(map(_is_plain_number, values)):
+        texts = _runs(sorted({float(text) for text in values}))
+    else:
+        texts = [(repr(value), 1) for value in values]
+    shown = ", ".join(text for text, _ in texts[:_SHOWN_VALUES])
+    rest = "and others" if more else and_more(sum(count for _, count in texts[_SHOWN_VALUES:]))
+    return f"{shown} {rest}" if rest else shown
 
 
 def _is_plain_number(text: str) -> bool:
@@ -276,18 +279,21 @@ def _is_plain_number(text: str) -> bool:
     return _PLAIN_NUMBER.fullmatch(text) is not None and f"{float(text):.15g}" == text
 
 
-def _runs(numbers: list[float]) -> list[str]:
-    """Return sorted numbers as texts; three or more consecutive whole ones become `6 to 10`."""
+def _runs(numbers: list[float]) -> list[tuple[str, int]]:
+    """Return sorted numbers as texts, each with how many it names.
+
+    Three or more consecutive whole ones become `6 to 10`.
+    """
     runs: list[list[float]] = []
     for number in numbers:
         if runs and number.is_integer() and number == runs[-1][-1] + 1:
             runs[-1].append(number)
         else:
             runs.append([number])
-    texts: list[str] = []
+    texts: list[tuple[str, int]] = []
     for run in runs:
         if len(run) > 2:
-            texts.append(f"{run[0]:.15g} to {run[-1]:.15g}")
+            texts.append((f"{run[0]:.15g} to {run[-1]:.15g}", len(run)))
         else:
-            texts += [f"{number:.15g}" for number in run]
+            texts += [(f"{number:.15g}", 1) for number in run]
     return texts

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from bulk_sync.model.findings import ColumnFinding, Kind
 from bulk_sync.quoting import quoted
-from bulk_sync.report.words import counted
+from bulk_sync.wording import counted, listed
 
 
 class _Note(Struct, frozen=True):
@@ -100,11 +100,11 @@ def _note(kind: Kind, findings: Sequence[ColumnFinding]) -> str:
 
 
 def _column(finding: ColumnFinding, *, alone: bool) -> str:
-    """Return `column 'Buyer' (12): 'NULL' (row 2), 'nan' (row 3), ...`; no number if alone."""
-    cells = ", ".join(f"{_quoted(one.value)} (row {one.row})" for one in finding.examples)
-    more = ", ..." if finding.count > len(finding.examples) else ""
+    """Return `column 'Buyer' (12): 'NULL' (row 2) and 11 more`; no number if alone."""
+    examples = [f"{_quoted(one.value)} (row {one.row})" for one in finding.examples]
+    cells = listed(examples, len(examples), finding.count)
     number = "" if alone else f" ({finding.count:,})"
-    return f"column {finding.header!r}{number}: {cells}{more}"
+    return f"column {finding.header!r}{number}: {cells}"
 
 
 def _quoted(value: object) -> str:

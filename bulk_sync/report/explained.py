@@ -13,7 +13,12 @@ from bulk_sync.model.problems import Expected, Reason
 from bulk_sync.model.rows import Cell, CellError, Cleared, Formatted, State, text_of
 from bulk_sync.report.columns import column_notes
 from bulk_sync.report.problems import full_message_of, message_of
-from bulk_sync.report.words import STATES, local_second, milliseconds, span
+from bulk_sync.report.words import (
+    STATES,
+    local_second,
+    milliseconds,
+    span,
+)
 from bulk_sync.similar import closest
 
 # Rows and keys that a message about a missing one names.

@@ -20,12 +20,11 @@ from bulk_sync.report.words import (
     UNCOMPARED,
     Look,
     allowance_text,
-    counted,
     limit_text,
     row_rate,
     span,
-    were,
 )
+from bulk_sync.wording import counted, listed, were
 
 _MOST_CAUSES = 50
 # How many rows the sentence of a cause names.
@@ -79,9 +78,7 @@ def summary_facts(summary: Summary) -> Iterator[tuple[str, object]]:
 
 def unsettled_text(unsettled: Sequence[Path], settle_seconds: float) -> str:
     """Return the sentence about files that may still be being written."""
-    named = ", ".join(map(str, unsettled[:_UNSETTLED_NAMED]))
-    if len(unsettled) > _UNSETTLED_NAMED:
-        named += f" and {len(unsettled) - _UNSETTLED_NAMED:,} more"
+    named = listed([*map(str, unsettled)], _UNSETTLED_NAMED)
     return (
         f"{counted(len(unsettled), 'sheet')} changed less than {duration_text(settle_seconds)} ago "
         f"and {were(len(unsettled))} left for the next run (--settle): {named}"
@@ -99,12 +96,11 @@ def reason_of(part: Part | CheckedPart) -> str | None:
 
 
 def cause_text(group: CauseGroup) -> str:
-    """Return cause, remedy and first rows: `rating 6 to 10: expected 1 to 5 (rows 7, 12, ...)`."""
-    numbers = ", ".join(str(number) for number, _ in group.first_rows[:_FIRST_ROWS])
-    more = ", ..." if group.rows > _FIRST_ROWS else ""
+    """Return cause, remedy and rows: `rating 9: expected 1 to 5 (rows 7, 8, 9 and 2 more)`."""
+    numbers = listed([str(number) for number, _ in group.first_rows], _FIRST_ROWS, group.rows)
     doubt = f"; {group.in_doubt:,} may have been applied" if group.in_doubt else ""
     rows = "row" if group.rows == 1 else "rows"
-    return f"{group.cause}: {group.remedy} ({rows} {numbers}{more}{doubt})"
+    return f"{group.cause}: {group.remedy} ({rows} {numbers}{doubt})"
 
 
 _NOT_SENT = (State.INVALID, State.SUPERSEDED, State.UNCHANGED, State.PENDING)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from bulk_sync.model.places import column_letters
 from bulk_sync.model.summaries import Understood
 from bulk_sync.quoting import quoted
+from bulk_sync.wording import listed
 
 # The formats that a suffix stands for.
 _FORMATS = {
@@ -155,6 +156,5 @@ def unused_values(texts: Sequence[str]) -> tuple[str, ...]:
     """Return a note on the values of a profile that no cell shows: perhaps a typing error."""
     if not texts:
         return ()
-    listed = "; ".join(texts[:_MOST_VALUES])
-    more = f"; {len(texts) - _MOST_VALUES:,} more" if len(texts) > _MOST_VALUES else ""
-    return (f"Values of the profile that no cell shows: {listed}{more}.",)
+    named = listed(texts, _MOST_VALUES, separator="; ")
+    return (f"Values of the profile that no cell shows: {named}.",)

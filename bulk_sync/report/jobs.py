@@ -11,7 +11,8 @@ from bulk_sync.model.rows import ERROR_STATES, SETTLED_STATES, State
 from bulk_sync.model.summaries import JobResult, JobsResult, Summary, by_pressure
 from bulk_sync.report.facts import reason_of, unsettled_text
 from bulk_sync.report.verdict import Tone, Verdict
-from bulk_sync.report.words import END_STOPPED, EndLook, are, counted, end_of
+from bulk_sync.report.words import END_STOPPED, EndLook, end_of
+from bulk_sync.wording import are, counted
 
 Command = Callable[[Sequence[str]], str]
 """Returns the command that runs jobs again by their names; all that the run had, if none is

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from bulk_sync.model.comparison import Compared
 from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import Echo, GivenUp, Result, State
+from bulk_sync.wording import are, enumerated
 
 ORDERS = {"mdy": "month, day, year", "dmy": "day, month, year", "ymd": "year, month, day"}
 """The orders of `--date-order` in words."""
@@ -431,8 +432,7 @@ def _cells_beyond(reason: Reason) -> str:
     if not (isinstance(places, list) and isinstance(texts, list)):
         return f"{reason.value!r} is"
     cells = [f"{place} {text!r}" for place, text in zip(places, texts, strict=False)]
-    further = [f"{more:,} more"] if isinstance(more, int) and more else []
-    return f"{_enumerated([*cells, *further])} {'is' if len(texts) == 1 else 'are'}"
+    return f"{enumerated(cells, more if isinstance(more, int) else 0)} {are(len(texts))}"
 
 
 def _numbers(reason: Reason) -> list[int]:
@@ -449,25 +449,17 @@ def _files(reason: Reason, rows: int) -> list[str]:
 def _in_files(reason: Reason) -> str:
     """Return `, also in b.csv` where a reason is about rows of other files, else nothing."""
     files = dict.fromkeys(filter(None, _files(reason, len(_numbers(reason)))))
-    return f", also in {_enumerated([*files])}" if files else ""
+    return f", also in {enumerated([*files])}" if files else ""
 
 
 def _listed(rows: Sequence[int], files: Sequence[str], more: int) -> str:
     """Return `row 3`, `rows 3, 5, 7 and 12 more` or `row 3 and rows 2 and 4 of b.csv`."""
-    further = [f"{more:,} more"] if more else []
     if not any(files):
-        return f"row{'' if len(rows) == 1 else 's'} {_enumerated([*map(str, rows), *further])}"
+        return f"row{'' if len(rows) == 1 else 's'} {enumerated([*map(str, rows)], more)}"
     by_file = groupby(zip(rows, files, strict=True), key=lambda pair: pair[1])
-    return _enumerated(
-        [*(_rows_of(file, [row for row, _ in of]) for file, of in by_file), *further]
-    )
+    return enumerated([_rows_of(file, [row for row, _ in of]) for file, of in by_file], more)
 
 
 def _rows_of(file: str, rows: Sequence[int]) -> str:
-    listed = f"row{'' if len(rows) == 1 else 's'} {_enumerated(list(map(str, rows)))}"
+    listed = f"row{'' if len(rows) == 1 else 's'} {enumerated(list(map(str, rows)))}"
     return f"{listed} of {file}" if file else listed
-
-
-def _enumerated(parts: list[str]) -> str:
-    *others, last = parts
-    return f"{', '.join(others)} and {last}" if others else last

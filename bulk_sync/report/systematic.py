@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from bulk_sync.model.comparison import Reconciliation
 from bulk_sync.model.problems import Fact
 from bulk_sync.model.systematic import Pattern, Systematic
-from bulk_sync.report.words import counted
+from bulk_sync.wording import counted
 
 _MINUTES_OF_DAY = 24 * 60
 # Between the dates of workbooks that count days from 1900 and from 1904.

@@ -12,7 +12,7 @@ from bulk_sync.model.rows import ERROR_STATES, SETTLED_STATES, State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.report.echoes import changed_rows
 from bulk_sync.report.next_step import after_push
-from bulk_sync.report.words import are, counted
+from bulk_sync.wording import are, counted
 
 
 class Tone(StrEnum):

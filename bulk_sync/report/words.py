@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from bulk_sync.model.comparison import Author, RowClass
 from bulk_sync.model.rows import Allowance, RateSource, State
+from bulk_sync.wording import counted
 
 
 class Look(Struct, frozen=True):
@@ -135,23 +136,6 @@ END_STOPPED = frozenset(code for code, end in ENDS.items() if end is _STOPPED)
 def end_of(exit_code: int) -> End:
     """Return how a job with this exit code ended."""
     return ENDS.get(exit_code, End("failed", "red", "failed"))
-
-
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """Return `1 row`, `1,200 rows`."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
-def were(count: int) -> str:
-    """Return "was" or "were"."""
-    return "was" if count == 1 else "were"
-
-
-def are(count: int, total: int | None = None) -> str:
-    """Return "is" or "are" for a count, or for a count of a total: 0 of 1 row is, 1 of 2 is."""
-    if total == 1:
-        return "is"
-    return "is" if count == 1 else "are"
 
 
 def rate(per_second: float) -> str:

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from bulk_sync.check.cells import converted
-from bulk_sync.check.naming import listed, map_option
+from bulk_sync.check.naming import header_list, map_option
 from bulk_sync.check.showing import FIELDS
 from bulk_sync.errors import InputError
 from bulk_sync.job.store import Store
@@ -167,7 +167,7 @@ def _nothing_to_change(sheet: Sheet) -> str:
         way_out += f", or map one: {map_option(other, 'feedback')}"
     return (
         f"{sheet.reading.input}: no column holds a field to change; the header row has "
-        f"{listed(headers)}. The fields are {', '.join(FIELDS)}: {way_out}"
+        f"{header_list(headers)}. The fields are {', '.join(FIELDS)}: {way_out}"
     )
 
 

@@ -15,7 +15,6 @@ from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.model.summaries import Summary
 from bulk_sync.recognise import Output, may_be_own, may_replace
 from bulk_sync.report.facts import summary_facts
-from bulk_sync.report.words import are, counted
 from bulk_sync.report.written.atomic import check_writable, digest, remove, set_aside
 from bulk_sync.report.written.failed import write_failed
 from bulk_sync.report.written.lines import refuse_too_many, refuse_unknown_kind
@@ -36,6 +35,7 @@ from bulk_sync.settings.option import Access
 from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.push import PushSettings
 from bulk_sync.version import __version__
+from bulk_sync.wording import are, counted
 
 # Names and paths, before anything is read
 

@@ -8,7 +8,7 @@ from bulk_sync.job.database import is_checkpoint
 from bulk_sync.job.ledger_file import purge_values
 from bulk_sync.job.store import Store
 from bulk_sync.model.rows import State
-from bulk_sync.report.words import are, counted
+from bulk_sync.wording import are, counted
 
 PURGED_NOTE = (
     "Cells and patches were removed from the checkpoint; the outcome of each row stays there."

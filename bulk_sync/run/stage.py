@@ -22,7 +22,6 @@ from bulk_sync.job.trust import note_on_folder
 from bulk_sync.model.account import Team, same_team, wrong_team
 from bulk_sync.plan import JobFacts, Start, how_to_start
 from bulk_sync.quantities import Share
-from bulk_sync.report.words import counted
 from bulk_sync.run.findings import assumptions_of, notes_on, refusal_by_columns, refusal_of
 from bulk_sync.run.ledgers import Place, keeps_ledger_in, learn_all, origin_of, place_of_ledger
 from bulk_sync.run.outputs import write_failed_rows
@@ -32,6 +31,7 @@ from bulk_sync.run.sheet import OnRows, Sheet
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.history import History
 from bulk_sync.settings.option import Access
+from bulk_sync.wording import counted
 
 
 class HeldLedger(NamedTuple):

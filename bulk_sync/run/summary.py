@@ -14,8 +14,8 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, ERROR_STATES, Tally
 from bulk_sync.model.summaries import ReportFiles, Summary, Traffic
 from bulk_sync.report.causes import problems_of
-from bulk_sync.report.words import counted
 from bulk_sync.settings.files import Files
+from bulk_sync.wording import counted
 
 # Rows that a summary names of those that came back with another value than was sent.
 _ECHOES_NAMED = 12

@@ -69,9 +69,9 @@ def test_a_note_counts_the_cells_and_names_columns_rows_and_values() -> None:
     )
     assert note == (
         "1,201 cells look like blanks written by another program: column 'Buyer' (1): 'None' "
-        "(row 2); column 'Feedback' (1,200): 'NULL' (row 2), 'nan' (row 3), '\\N' (row 4), .... "
-        "In texts the words are sent as they are. Blank these cells to keep what North has, or "
-        "clear the fields with --clear None."
+        "(row 2); column 'Feedback' (1,200): 'NULL' (row 2), 'nan' (row 3), '\\N' (row 4) "
+        "and 1,197 more. In texts the words are sent as they are. Blank these cells to keep what "
+        "North has, or clear the fields with --clear None."
     )
 
 

@@ -68,7 +68,10 @@ def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
         "pending   2  2 of them in flight: they may have been applied",
         "rows     12",
         "  2 rows: rating 8, 9: expected 1 to 5 (rows 2, 5)",
-        "  4 rows: timeout: no\\x1b answer: run again (rows 1, 6, 7, ...; 1 may have been applied)",
+        (
+            "  4 rows: timeout: no\\x1b answer: run again (rows 1, 6, 7 and 1 more; 1 may have "
+            "been applied)"
+        ),
         (
             "9 requests, 1.29 per row, 2 retries, 1 throttled, 3 s, 2.3 rows/s, "
             "limit 10/s (set by --rate), 30% of it used"
@@ -113,13 +116,13 @@ def test_a_long_cause_hangs_under_itself_on_a_terminal_and_is_one_line_in_a_file
         "bad_value", "rating 6 to 10", 12, ((7, "6"), (9, "8")), "expected a rating from 1 to 5"
     )
     summary = replace(SUMMARY, causes=(group,))
-    line = "12 rows: rating 6 to 10: expected a rating from 1 to 5 (rows 7, 9, ...)"
+    line = "12 rows: rating 6 to 10: expected a rating from 1 to 5 (rows 7, 9 and 10 more)"
     console = Console(file=io.StringIO(), width=40, force_terminal=True, color_system=None)
     show_summary(console, summary)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     shown = text[text.index("  12 rows") : text.index("9 requests")].splitlines()
-    assert len(shown) == 2
+    assert len(shown) == 3
     assert max(map(len, shown)) <= 40
     assert " ".join(" ".join(shown).split()) == line
     assert f"\n  {line}\n" in rendered(summary, width=40)

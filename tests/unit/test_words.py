@@ -82,13 +82,6 @@ def test_rates(per_second: float, text: str) -> None:
     assert words.rate(per_second) == text
 
 
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 retries"), (1, "1 retry"), (1200, "1,200 retries")]
-)
-def test_counts_have_their_plural(count: int, text: str) -> None:
-    assert words.counted(count, "retry", "retries") == text
-
-
 @pytest.mark.parametrize(("second", "shown"), [(4, "17:27"), (16, "17:27"), (18, "17:28")])
 def test_a_time_of_day_is_never_later_than_it_was_nor_earlier_than_it_will_be(
     second: int, shown: str

@@ -27,7 +27,7 @@ def test_push_status_and_report_tell_the_same_causes(
     lines = (
         (
             "  5 rows: rating 6 to 10: expected a rating from 1 to 5, such as 4, 4/5, 4 stars or "
-            "★★★★ (rows 2, 3, 4, ...)"
+            "★★★★ (rows 2, 3, 4 and 2 more)"
         ),
         (
             "  2 rows: not_found: Showing not found: check the key in North; the showing may have "
@@ -55,7 +55,8 @@ def test_push_status_and_report_tell_the_same_causes(
         ("not_found", "not_found", 2),
     ]
     assert (
-        "  5 rows: bad_value: correct the row (rows 2, 3, 4, ...)" in program("status", sheet).out
+        "  5 rows: bad_value: correct the row (rows 2, 3, 4 and 2 more)"
+        in program("status", sheet).out
     )
 
 

@@ -12,7 +12,14 @@ from bulk_sync.report.page.drawing import Drawing, Figure
 from bulk_sync.report.page.frame import header_row, section
 from bulk_sync.report.page.markup import Html, element
 from bulk_sync.report.page.plot import Along, Plot, clock, linear, logarithmic, plot_svg
-from bulk_sync.report.words import SOURCES, allowance_text, counted, milliseconds, rate, span
+from bulk_sync.report.words import (
+    SOURCES,
+    allowance_text,
+    milliseconds,
+    rate,
+    span,
+)
+from bulk_sync.wording import counted
 
 # A chart of one point shows nothing that its figures don't.
 _FEWEST_SHOWN = 2

@@ -37,8 +37,9 @@ from bulk_sync.report.problems import compared_message
 from bulk_sync.report.systematic import refusal, systematic_lines
 from bulk_sync.report.text_diff import Part, around_change, changed_parts, text_of_value
 from bulk_sync.report.verdict import Tone
-from bulk_sync.report.words import AUTHORS, counted
+from bulk_sync.report.words import AUTHORS
 from bulk_sync.report.written.atomic import replacing
+from bulk_sync.wording import counted
 
 MOST_ROWS = 5000
 """The maximum of showings on a page, so that browsers stay quick; the results have all."""

@@ -18,7 +18,7 @@ from typing import TextIO
 
 from bulk_sync.report.page.markup import Html, element, join
 from bulk_sync.report.verdict import Tone
-from bulk_sync.report.words import counted
+from bulk_sync.wording import counted
 
 
 @cache

@@ -48,8 +48,9 @@ from bulk_sync.report.page.frame import (
 from bulk_sync.report.page.markup import Html, cut, element, join
 from bulk_sync.report.page.problems import problem_articles
 from bulk_sync.report.page.states import states_section
-from bulk_sync.report.words import counted, span
+from bulk_sync.report.words import span
 from bulk_sync.report.written.atomic import replacing
+from bulk_sync.wording import and_more, counted
 
 MOST_BYTES = 6_000_000
 """Bytes of the jobs' problems and files; those of further jobs are left out."""
@@ -150,15 +151,15 @@ class _Page:
             element("a", element("bdi", name), href=f"#job-{self._numbers[name]}")
             for name in step.jobs[:_MOST_NAMES]
         ]
-        more = len(step.jobs) - len(names)
+        rest = and_more(len(step.jobs) - len(names))
         reasons = [_reason(reason) for reason in step.reasons[:_MOST_REASONS]]
-        if (left := len(step.reasons) - _MOST_REASONS) > 0:
-            reasons.append(element("p", f"and {left:,} more", class_="reason"))
+        if left := and_more(len(step.reasons) - _MOST_REASONS):
+            reasons.append(element("p", left, class_="reason"))
         return element(
             "li",
             element(
                 "p",
-                Html(", ".join(names) + (f" and {more:,} more" if more > 0 else "")),
+                Html(", ".join(names) + (f" {rest}" if rest else "")),
                 f": {step.ended}",
                 class_="jobs-of",
             ),

@@ -10,7 +10,8 @@ from bulk_sync.report.echoes import changed_rows, echo_texts
 from bulk_sync.report.page.frame import section, unbroken_options
 from bulk_sync.report.page.markup import Html, cut, element
 from bulk_sync.report.page.rows import LONGEST_MESSAGE
-from bulk_sync.report.words import CODES, counted
+from bulk_sync.report.words import CODES
+from bulk_sync.wording import and_more, counted
 
 # How many causes of a code are listed; the file of failed rows has all.
 _MOST_CAUSES = 12
@@ -42,13 +43,13 @@ def echoes_section(summary: Summary) -> Html | None:
     if not summary.echo_differs:
         return None
     lines = (_echo(row.number, row.key, echo) for row in summary.echoes for echo in row.echoes)
-    more = summary.echo_differs - len(summary.echoes)
+    more = and_more(summary.echo_differs - len(summary.echoes), "row")
     return section(
         "echoes",
         "Values that came back changed",
         element("p", f"{changed_rows(summary.echo_differs)}."),
         element("ol", *lines, class_="causes"),
-        element("p", f"and {counted(more, 'more row')}", class_="rest") if more > 0 else None,
+        element("p", more, class_="rest") if more else None,
         class_="card",
     )
 
@@ -79,7 +80,7 @@ def _button(code: str) -> Html:
 def _problem(
     group: ProblemGroup, causes: Sequence[CauseGroup], most_causes: int, button: Html | None
 ) -> Html:
-    more = len(causes) - most_causes
+    more = and_more(len(causes) - most_causes, "cause")
     return element(
         "article",
         element(
@@ -89,7 +90,7 @@ def _problem(
             element("code", group.code),
         ),
         element("ol", *map(_cause, causes[:most_causes]), class_="causes"),
-        element("p", f"and {counted(more, 'more cause')}", class_="rest") if more > 0 else None,
+        element("p", more, class_="rest") if more else None,
         button,
         class_="problem",
     )

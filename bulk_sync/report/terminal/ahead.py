@@ -15,7 +15,7 @@ from bulk_sync.report.ahead import (
     total_text,
 )
 from bulk_sync.report.terminal.lines import show_causes, show_labelled, show_line, show_sentence
-from bulk_sync.report.words import counted
+from bulk_sync.wording import and_more, counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,8 +43,8 @@ def show_review(
         show_labelled(console, "File", summary.input)
         show_ahead(console, summary)
         console.print()
-    if len(summaries) > MOST_SHEETS:
-        show_line(console, f"and {counted(len(summaries) - MOST_SHEETS, 'more file')}")
+    if more := and_more(len(summaries) - MOST_SHEETS, "file"):
+        show_line(console, more)
     show_labelled(console, "All files", total_text(summaries))
     show_sentence(console, "To", where)
     show_sentence(console, "Push", push_text(together(summaries)))

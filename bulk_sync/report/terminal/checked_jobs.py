@@ -14,7 +14,8 @@ from bulk_sync.model.checked_jobs import CheckedJob, CheckedJobs
 from bulk_sync.model.rows import State
 from bulk_sync.report.facts import cause_text
 from bulk_sync.report.terminal.lines import show_line, show_sentence
-from bulk_sync.report.words import are, counted, printable, span, time_of_day
+from bulk_sync.report.words import printable, span, time_of_day
+from bulk_sync.wording import and_more, are, counted, listed
 
 _MOST_LINES = 30
 """Lines about problems; the JSON has all of them."""
@@ -38,8 +39,8 @@ def show_checked_jobs(console: Console, result: CheckedJobs, now: datetime) -> N
         console.print()
     for line in lines[:_MOST_LINES]:
         show_line(console, line)
-    if len(lines) > _MOST_LINES:
-        show_line(console, f"and {len(lines) - _MOST_LINES} more; --json has all of them")
+    if more := and_more(len(lines) - _MOST_LINES, "line"):
+        show_line(console, f"{more}; --json has all of them")
     console.print()
     show_sentence(console, "All jobs", _total(result))
     show_sentence(console, "Done", _done(result, now))
@@ -129,9 +130,8 @@ def problems_of(job: CheckedJob) -> Iterator[str]:
             yield f"{part.input}: {summary.stopped}"
         for cause in summary.causes[:_MOST_CAUSES]:
             yield f"{part.input}: {counted(cause.rows, 'row')}: {cause_text(cause)}"
-        if len(summary.causes) > _MOST_CAUSES:
-            more = counted(len(summary.causes) - _MOST_CAUSES, "more cause")
-            yield f"{part.input}: {more}: bulk-sync check shows all"
+        if more := and_more(len(summary.causes) - _MOST_CAUSES, "cause"):
+            yield f"{part.input}: {more}; bulk-sync check shows all"
     for path in job.batch.unsettled:
         yield f"skipped, still being written: {path}"
     if not job.batch.parts:
@@ -191,14 +191,12 @@ def _about_keys(jobs: Sequence[CheckedJob]) -> Iterator[str]:
 def _show_window(console: Console, result: CheckedJobs) -> None:
     short = [job for job in result.jobs if job.expected.pending]
     if short:
-        more = len(short) - _MOST_NAMES
-        names = ", ".join(job.name for job in short[:_MOST_NAMES])
+        names = listed([job.name for job in short], _MOST_NAMES)
         show_sentence(
             console,
             "Window",
             f"TOO SHORT for {len(short)} of {counted(len(result.jobs), 'job')}: about "
-            f"{counted(result.pending, 'row')} would stay pending (exit code 6): {names}"
-            + (f" and {more} more" if more > 0 else ""),
+            f"{counted(result.pending, 'row')} would stay pending (exit code 6): {names}",
             style="bold red",
         )
     elif result.suffices:

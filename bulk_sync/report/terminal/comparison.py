@@ -17,7 +17,8 @@ from bulk_sync.report.problems import compared_message
 from bulk_sync.report.systematic import refusal, systematic_lines
 from bulk_sync.report.terminal.lines import show_files, show_line, show_next
 from bulk_sync.report.text_diff import Part, around_change, changed_parts, text_of_value
-from bulk_sync.report.words import AUTHORS, CLASSES, counted, printable
+from bulk_sync.report.words import AUTHORS, CLASSES, printable
+from bulk_sync.wording import and_more, counted
 
 # On a terminal of at least this width, old and new values are side by side.
 _WIDE = 100
@@ -95,8 +96,8 @@ def _show_field(console: Console, field: str, count: int, rows: tuple[Compared, 
             show_line(console, f"  row {row.number}, {row.key or row.target}")
             console.print(Text("    there: ") + there, soft_wrap=True)
             console.print(Text("    here:  ") + _with_author(row, here), soft_wrap=True)
-    if count > len(rows):
-        show_line(console, f"  and {count - len(rows):,} more (--results)", style="dim")
+    if more := and_more(count - len(rows)):
+        show_line(console, f"  {more} (--results)", style="dim")
 
 
 def _side_by_side(rows: tuple[Compared, ...], marks: _Marks) -> Table:
@@ -153,7 +154,8 @@ def _show_listed(console: Console, summary: Reconciliation, row_class: RowClass)
         return
     count = summary.classes[row_class]
     show_line(console, f"{CLASSES[row_class].name}: {counted(count, 'row')}", style="bold")
-    more = f" and {count - len(rows):,} more (--results)" if count > len(rows) else ""
+    rest = and_more(count - len(rows))
+    more = f" {rest} (--results)" if rest else ""
     if row_class is not RowClass.PROBLEM:
         show_line(console, f"  {', '.join(_names(rows))}{more}")
         return

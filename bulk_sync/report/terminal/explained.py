@@ -22,7 +22,8 @@ from bulk_sync.report.explained import (
     state_text,
 )
 from bulk_sync.report.terminal.lines import show_labelled, show_line, show_sentence
-from bulk_sync.report.words import STATES, counted, printable
+from bulk_sync.report.words import STATES, printable
+from bulk_sync.wording import counted
 
 _DEPTH = 2
 

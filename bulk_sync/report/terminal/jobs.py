@@ -25,7 +25,15 @@ from bulk_sync.report.jobs import (
 from bulk_sync.report.terminal.lines import show_labelled, show_line
 from bulk_sync.report.terminal.progress import View, lines_of
 from bulk_sync.report.terminal.table import Cell, Column, shortened, table_lines
-from bulk_sync.report.words import about, counted, end_of, printable, rate, span, time_of_day
+from bulk_sync.report.words import (
+    about,
+    end_of,
+    printable,
+    rate,
+    span,
+    time_of_day,
+)
+from bulk_sync.wording import and_more, counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -386,7 +394,7 @@ def show_jobs(
         show_line(console, verdict.detail)
     show_line(console, f"{verdict.sentence} {_rows_text(counts.rows, counts.done)}", style="bold")
     for note, names in _notes(result.jobs).items():
-        show_line(console, f"{_some(names)}: {note}")
+        show_line(console, f"{listed(names, _MOST_NAMES)}: {note}")
     if page is not None:
         show_labelled(console, "Page", page)
     if steps:
@@ -407,8 +415,8 @@ def _show_step(console: Console, step: NextStep) -> None:
     _show_indented(console, f"{title}: {step.ended}", 2, "bold")
     for reason in step.reasons[:_MOST_REASONS]:
         _show_indented(console, reason, 4)
-    if len(step.reasons) > _MOST_REASONS:
-        _show_indented(console, f"and {len(step.reasons) - _MOST_REASONS:,} more", 4)
+    if more := and_more(len(step.reasons) - _MOST_REASONS):
+        _show_indented(console, more, 4)
     if step.command is not None:
         console.print(Text("    ") + Text(printable(step.command), style="cyan"), soft_wrap=True)
 
@@ -422,11 +430,6 @@ def _show_indented(console: Console, text: str, indent: int, style: str = "") ->
         console.print(Padding(line, (0, 0, 0, indent), expand=False))
     else:
         console.print(Text(" " * indent) + line, soft_wrap=True)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
-    return f"{', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def _rows_text(rows: int, done: int) -> str:

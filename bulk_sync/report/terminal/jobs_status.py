@@ -12,7 +12,8 @@ from bulk_sync.model.job_status import JobsStatus, JobStatus, LastRun, Progress
 from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.report.terminal.lines import show_line, show_sentence
 from bulk_sync.report.terminal.table import Cell, Column, table_lines
-from bulk_sync.report.words import counted, printable, rate, time_of_day
+from bulk_sync.report.words import printable, rate, time_of_day
+from bulk_sync.wording import and_more, counted
 
 _STYLES = {
     Progress.DAMAGED: "red",
@@ -46,8 +47,8 @@ def show_jobs_status(console: Console, status: JobsStatus, now: datetime) -> Non
         console.print()
     for line in lines[:_MOST_LINES]:
         show_line(console, line)
-    if len(lines) > _MOST_LINES:
-        show_line(console, f"and {len(lines) - _MOST_LINES} more; --json has all of them")
+    if more := and_more(len(lines) - _MOST_LINES, "line"):
+        show_line(console, f"{more}; --json has all of them")
     console.print()
     show_sentence(console, "All jobs", _total(status))
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from bulk_sync.model.summaries import CauseGroup
 from bulk_sync.report.facts import cause_text
-from bulk_sync.report.words import counted, printable
+from bulk_sync.report.words import printable
+from bulk_sync.wording import and_more, counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,6 +104,5 @@ def show_causes(console: Console, causes: Sequence[CauseGroup], rest: str | None
             console.print(hanging)
         else:
             console.print(Text("  ") + line, soft_wrap=True)
-    if len(causes) > _MOST_CAUSES:
-        more = counted(len(causes) - _MOST_CAUSES, "more cause")
-        show_line(console, f"  and {more}" + (f", {rest}" if rest else ""))
+    if more := and_more(len(causes) - _MOST_CAUSES, "cause"):
+        show_line(console, f"  {more}" + (f", {rest}" if rest else ""))

@@ -15,7 +15,6 @@ from bulk_sync.model.rows import ERROR_STATES, Tally
 from bulk_sync.report.terminal.lines import lines_of_parts
 from bulk_sync.report.words import (
     about,
-    counted,
     limit_text,
     printable,
     quota_text,
@@ -23,6 +22,7 @@ from bulk_sync.report.words import (
     span,
     time_of_day,
 )
+from bulk_sync.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

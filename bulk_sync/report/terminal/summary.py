@@ -23,7 +23,8 @@ from bulk_sync.report.terminal.lines import (
     show_parts,
     show_sentence,
 )
-from bulk_sync.report.words import STATES, allowance_text, counted
+from bulk_sync.report.words import STATES, allowance_text
+from bulk_sync.wording import and_more
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,8 +73,8 @@ def _show_echoes(console: Console, summary: Summary) -> None:
     shown = summary.echoes[:_MOST_ECHOES]
     for line in echo_lines(shown):
         show_line(console, f"  {line}")
-    if more := summary.echo_differs - len(shown):
-        show_line(console, f"  and {counted(more, 'more row')}, see the messages in the results")
+    if more := and_more(summary.echo_differs - len(shown), "row"):
+        show_line(console, f"  {more}, see the messages in the results")
 
 
 def _states(summary: Summary) -> Table:
