@@ -28,6 +28,7 @@ from bulk_sync.model.estimates import windows_for
 from bulk_sync.model.rows import Tally
 from bulk_sync.model.summaries import CheckSummary
 from bulk_sync.pipeline import check
+from bulk_sync.run.dated import dated
 from bulk_sync.run.findings import many_changes
 from bulk_sync.run.follow import Callbacks
 from bulk_sync.run.outputs import check_outputs, refuse_names
@@ -43,12 +44,15 @@ _TEAM_SECONDS = 15.0
 """How long a person waits for the name of the team. The push asks for it again, and longer."""
 
 
-def look_over(settings: PushSettings, judgement: Judgement | None, on_rows: OnRows) -> CheckSummary:
+def look_over(
+    settings: PushSettings, judgement: Judgement | None, on_rows: OnRows, clock: Clock
+) -> CheckSummary:
     """Return what a push of a sheet would do; refuse here what the push would refuse anyway.
 
     `stopped` has the reason if the sheet as it is can't be sent: then the push refuses it, too.
     Raises as `pipeline.push` does, before anything is written.
     """
+    settings = dated(settings, clock)
     source, files = settings.reading.input, settings.files
     target = settings.target
     choose_destination(target, None, settings.key, settings.sending)

@@ -87,7 +87,7 @@ class Question:
     def _look_over(self, settings: PushSettings, judged: Judged) -> CheckSummary | BulkSyncError:
         try:
             with watched_reading(self._following, str(settings.reading.input)) as on_rows:
-                return review.look_over(settings, judged.judgement, on_rows)
+                return review.look_over(settings, judged.judgement, on_rows, self.clock)
         except Interrupted:
             raise
         except BulkSyncError as error:  # of one sheet of several: the others go on

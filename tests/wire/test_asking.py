@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import os
 import pty
+import select
 import signal
 import sys
 import termios
 import tty
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -233,6 +235,7 @@ def test_a_terminal_in_raw_mode_gives_lines_for_the_question() -> None:
         tty.setraw(theirs)
         before = termios.tcgetattr(theirs)
         os.write(ours, b"y\n")  # typed before the question
+        assert select.select([theirs], [], [], 60)[0], "it takes a moment to arrive"
         with platforms.typed_lines(theirs):
             os.write(ours, b"no\r")
             assert os.read(theirs, 100) == b"no\n"
@@ -248,6 +251,17 @@ def test_too_many_changes_are_refused_without_a_question(
     with fault_server(all_good, me=VALE) as journal:
         ran = program("push", sheet, *to(journal), "--max-changes", 5)
         assert (ran.code, person.asked, journal.account) == (4, [], [])
+
+
+def test_a_foreign_file_in_the_place_of_the_results_is_found_before_the_question(
+    program: Program, sheet: Path, person: Person
+) -> None:
+    now = datetime.now().astimezone()
+    for day in (now, now + timedelta(days=1)):  # it may be midnight
+        (sheet.parent / f"x.{day:%Y-%m-%d}.csv").write_text("mine", encoding="utf-8")
+    with fault_server(all_good, me=VALE) as journal:
+        ran = program("push", sheet, *to(journal), "--results", sheet.parent / "x.{date}.csv")
+        assert (ran.code, person.asked, journal.account) == (8, [], [])
 
 
 def test_a_key_that_is_refused_ends_the_push_before_the_question(
