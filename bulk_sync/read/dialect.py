@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bulk_sync.read.interface import HEADER_WITHIN_ROWS, Recognise
+from bulk_sync.read.interface import HEADER_WITHIN_ROWS, Recognise, likely_header
 
 LONGEST_CELL = 10_000_000
 """Characters in a cell, which bounds memory; a longer one is behind a quote that never closes."""
@@ -155,7 +155,8 @@ def _rate(
     score, place = max(scored, default=(0, -1 if header_row is None else -header_row))
     number = -place
     if score == 0 and header_row is None and records:
-        number = records[0][0]  # the error names the columns that its first row has
+        # the error names the columns that this row has
+        number = records[likely_header([_width(cells) for _, cells in records])][0]
     under = [cells for row, cells in records if row >= number]
     width = _width(under[0]) if under else 0
     misfits = alike = 0

@@ -20,6 +20,9 @@ HEADER_WITHIN_ROWS = 50
 _MOST_TITLES = 2
 """Cells of a first column that may be names of columns by chance."""
 
+_MOST_SHOWN = 40
+"""Characters of a row above the header that a note quotes."""
+
 
 class ReadOptions(Struct, frozen=True):
     """The user's options about a file; None means to find out.
@@ -46,7 +49,18 @@ def above_note(above: Sequence[str]) -> list[str]:
         return []
     rows = "The row" if len(above) == 1 else f"The {len(above)} rows"
     verb = "is" if len(above) == 1 else "are"
-    return [f"{rows} above the header, such as {above[0][:40]!r}, {verb} not read."]
+    such = "" if len(above) == 1 else "such as "
+    text = above[0] if len(above[0]) <= _MOST_SHOWN else f"{above[0][: _MOST_SHOWN - 3]}..."
+    return [f"{rows} above the header, {such}{text!r}, {verb} not read."]
+
+
+def likely_header(widths: Sequence[int]) -> int:
+    """Return which of the first rows an error should call the header, when it has no key column.
+
+    A title is narrow: the first row counts that is more than half as wide as most of them are.
+    """
+    usual = sorted(widths)[len(widths) // 2]
+    return next(place for place, width in enumerate(widths) if 2 * width > usual)
 
 
 def two_headers(rival: int, chosen: int) -> str:

@@ -25,6 +25,7 @@ from bulk_sync.read.interface import (
     HEADER_WITHIN_ROWS,
     ReadOptions,
     above_note,
+    likely_header,
     on_its_side,
     two_headers,
 )
@@ -97,7 +98,7 @@ class WorkbookTable:
                 _refuse_on_its_side(sheet, grid, found, options)
                 return sheet, grid, found
             # Its headers are for the error, when no sheet has a header with a key.
-            if fallback is None and (first := next(_filled(sheet, grid), None)) is not None:
+            if fallback is None and (first := _unrecognised(sheet, grid)) is not None:
                 fallback = sheet, grid, first
         self._refuse_if_hidden(options)
         if fallback is None:
@@ -215,7 +216,7 @@ def _first_text(row: Row) -> str:
 
 
 def _header(sheet: Sheet, grid: Grid, options: ReadOptions) -> Row:
-    found = _recognised(sheet, grid, options) or next(_filled(sheet, grid), None)
+    found = _recognised(sheet, grid, options) or _unrecognised(sheet, grid)
     if found is None:
         raise BadWorkbook(f"the sheet {_short(sheet.name)} is empty.")
     return found if options.header_row is None else _forced(sheet, grid, options.header_row)
@@ -240,6 +241,12 @@ def _recognised(sheet: Sheet, grid: Grid, options: ReadOptions) -> Row | None:
     if best is not None and rival is not None:
         raise BadWorkbook(f"sheet {_short(sheet.name)}: {two_headers(rival.number, best.number)}.")
     return best
+
+
+def _unrecognised(sheet: Sheet, grid: Grid) -> Row | None:
+    """Return the row that is the header in an error; None for an empty sheet."""
+    rows = list(islice(_filled(sheet, grid), HEADER_WITHIN_ROWS))
+    return rows[likely_header([sum(map(shows, row.cells)) for row in rows])] if rows else None
 
 
 def _refuse_on_its_side(sheet: Sheet, grid: Grid, header: Row, options: ReadOptions) -> None:

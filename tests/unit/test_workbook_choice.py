@@ -34,8 +34,16 @@ def test_a_note_names_the_sheets_that_were_not_read(tmp_path: Path) -> None:
     understood = read(sheets(tmp_path / "x.xlsx", BOOK, hidden=["Old"]))[0]
     assert understood.notes == (
         "Sheet 'March' was read; the workbook also holds 'Read me', 'Old' (hidden), '1'.",
-        "The row above the header, such as 'March 2026', is not read.",
+        "The row above the header, 'March 2026', is not read.",
     )
+
+
+def test_an_error_shows_the_row_below_a_title_and_a_long_title_is_cut(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [["Viewings of " + 30 * "x"], ["Ref No.", "Guest"], ["HP-1", "Ana"]]
+    headers = read(sheets(tmp_path / "x.xlsx", {"S": rows}))[1]
+    assert headers == ("Ref No.", "Guest")
+    notes = read(sheets(tmp_path / "x.xlsx", {"S": [rows[0], ["key", "a"], ["x", 1]]}))[0].notes
+    assert notes == (f"The row above the header, 'Viewings of {25 * 'x'}...', is not read.",)
 
 
 def test_the_header_is_the_row_that_is_recognised_best(tmp_path: Path) -> None:
