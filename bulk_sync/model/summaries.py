@@ -83,7 +83,8 @@ class Traffic(Struct, frozen=True):
 
     `limit` is in requests per second, `utilisation` the used share of it (0 to 1). `allowances` are
     as of the end. `statuses` counts requests by HTTP status, or by the kind of their failure. A job
-    keeps no allowances and no statuses; its limit is that of its last run.
+    keeps no allowances and no statuses; its limit is that of its last run. `decided` counts the
+    rows with an outcome that the requests were for.
     """
 
     requests: int
@@ -97,6 +98,7 @@ class Traffic(Struct, frozen=True):
     source: RateSource = RateSource.NONE
     utilisation: float | None = None
     allowances: tuple[Allowance, ...] = ()
+    decided: int = 0
 
 
 class ReportFiles(Struct, frozen=True):

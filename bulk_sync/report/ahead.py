@@ -111,7 +111,7 @@ def push_text(summary: CheckSummary) -> str:
         text = f"{text}, none before {span(math.ceil(summary.held_seconds))}: the API asks to wait"
     if summary.seconds is None:
         return f"{text}; the duration depends on the API's limit (unknown, see --rate)"
-    text = f"{text}: at least {span(round(summary.seconds))}{_bounds(summary)}"
+    text = f"{text}: at least {span(max(1, round(summary.seconds)))}{_bounds(summary)}"
     if summary.window_seconds is None:
         return text
     window = span(round(summary.window_seconds))

@@ -103,9 +103,6 @@ def cause_text(group: CauseGroup) -> str:
     return f"{group.cause}: {group.remedy} ({rows} {numbers}{doubt})"
 
 
-_NOT_SENT = (State.INVALID, State.SUPERSEDED, State.UNCHANGED, State.PENDING)
-
-
 def pace_text(summary: Summary) -> str:
     """Return requests, retries, duration, rate and limit of a run."""
     return ", ".join(pace_parts(summary))
@@ -115,10 +112,8 @@ def pace_parts(summary: Summary) -> list[str]:
     """Return the same in parts, for lines that end between them."""
     parts = [counted(summary.traffic.requests, "request")]
     # Requests per sent row show the cost of retries.
-    not_sent = sum(summary.states.get(state, 0) for state in _NOT_SENT)
-    sent = summary.rows - not_sent
-    if summary.traffic.retries and sent:
-        parts.append(f"{summary.traffic.requests / sent:.2f} per row")
+    if summary.traffic.retries and summary.traffic.decided:
+        parts.append(f"{summary.traffic.requests / summary.traffic.decided:.2f} per row")
     parts.append(counted(summary.traffic.retries, "retry", "retries"))
     if summary.traffic.throttled:
         parts.append(f"{summary.traffic.throttled:,} throttled")

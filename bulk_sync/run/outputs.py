@@ -265,6 +265,7 @@ def write_page_of_job(store: Store, files: Files, summary: Summary, clock: Clock
         throttled=job.throttled,
         seconds=job.seconds,
         rows_per_second=job.rows_per_second,
+        decided=job.decided,
     )
     of_all = replace(summary, traffic=traffic)
     write_page(

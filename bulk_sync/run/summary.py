@@ -11,7 +11,7 @@ from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.errors import BulkSyncError, InputError
 from bulk_sync.job.database import Job
 from bulk_sync.job.store import Store
-from bulk_sync.model.rows import ACKNOWLEDGED_STATES, ERROR_STATES, Tally
+from bulk_sync.model.rows import ACKNOWLEDGED_STATES, ERROR_STATES, State, Tally
 from bulk_sync.model.summaries import ReportFiles, Summary, Traffic
 from bulk_sync.report.causes import problems_of
 from bulk_sync.settings.files import Files
@@ -19,6 +19,8 @@ from bulk_sync.wording import counted
 
 # Rows that a summary names of those that came back with another value than was sent.
 _ECHOES_NAMED = 12
+
+_NOT_SENT = (State.INVALID, State.SUPERSEDED, State.UNCHANGED, State.PENDING)
 
 
 class Sent(Struct, frozen=True):
@@ -62,6 +64,7 @@ def summary_of_job(store: Store, files: Files) -> Summary:
             rows_per_second=acknowledged / seconds if seconds else 0.0,
             limit=limit,
             source=source,
+            decided=sum(count for state, count in counts.items() if state not in _NOT_SENT),
         ),
         files=_files(files, None, any_bad=any_bad),
         notes=_notes_on(job, left_out),
@@ -108,6 +111,7 @@ def traffic_of(tally: Tally, seconds: float) -> Traffic:
         source=tally.source,
         utilisation=used,
         allowances=tally.allowances,
+        decided=tally.done,
     )
 
 

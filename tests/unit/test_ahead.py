@@ -113,6 +113,10 @@ def test_several_sheets_are_one_push() -> None:
     assert "All files:  156 rows, 91 patches to send\n" in shown
 
 
+def test_a_short_push_takes_a_second() -> None:
+    assert "at least 1 s at " in push_text(replace(SUMMARY, rates=(Rate(85, 1.0),)))
+
+
 @pytest.mark.parametrize("acknowledged", [0, 2])
 def test_unchanged_rows_are_said_to_be(acknowledged: int) -> None:
     states = {State.PENDING: 5, State.UNCHANGED: 2}

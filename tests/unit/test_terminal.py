@@ -38,7 +38,15 @@ SUMMARY = Summary(
     ),
     in_flight=2,
     traffic=Traffic(
-        9, 2, 1, 3.0, rows_per_second=2.3, limit=10.0, source=RateSource.OPTION, utilisation=0.3
+        9,
+        2,
+        1,
+        3.0,
+        rows_per_second=2.3,
+        limit=10.0,
+        source=RateSource.OPTION,
+        utilisation=0.3,
+        decided=7,
     ),
     files=ReportFiles("x.results.csv", "x.failed.csv", "x.checkpoint.sqlite"),
     notes=("A note.",),
@@ -81,6 +89,11 @@ def test_the_summary_names_states_problems_files_and_the_next_command() -> None:
         "Checkpoint: x.checkpoint.sqlite",
         "Next:       bulk-sync push x.csv --base-url https://api.example.com",
     ]
+
+
+def test_a_run_that_goes_on_counts_its_requests_by_its_own_rows() -> None:
+    traffic = replace(SUMMARY.traffic, decided=3)  # the others were sent by an earlier run
+    assert "9 requests, 3.00 per row" in rendered(replace(SUMMARY, traffic=traffic))
 
 
 def test_the_first_row_that_was_sent_in_vain_can_be_explained() -> None:
