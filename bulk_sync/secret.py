@@ -123,7 +123,10 @@ def _key_in(key_file: Path) -> SecretStr:
                 f"{key_file}"
             )
         # Editors add a line end, and on Windows a byte order mark.
-        return SecretStr(content.decode("utf-8-sig").strip("\r\n"))
+        key = content.decode("utf-8-sig").strip("\r\n")
+        if not key.strip():
+            raise UsageError(f"--key-file {key_file}: is empty: paste the key as its only line.")
+        return SecretStr(key)
     except NoSmallFile as error:
         raise UsageError(f"--key-file {key_file}: {error}, so it is no key file.") from None
     except OSError as error:

@@ -36,7 +36,7 @@ def explain(detail: ErrorDetails, *, noun: str = "", range_hint: str = "") -> st
         choices = str(context["expected"]).replace("'", "").replace(" or ", ", ")
         return f"{shown} is not one of {choices}"
     if kind == "greater_than_equal":
-        return f"{shown} is less than {context['ge']}"
+        return f"{shown} is less than {context['ge']}: write {context['ge']} or more"
     if noun:
         return f"{shown} is not {noun}"
     for prefix, expected in _NOUNS.items():

@@ -35,6 +35,8 @@ FILE_NAME = "bulk-sync.jobs.toml"
 
 _MOST_JOBS = 10_000
 _OWN = ("name", "files")
+# Keys that people write for `files`.
+_MEANS_FILES = frozenset({"file", "sheet-file", "sheets", "input", "inputs", "path", "paths"})
 _PATTERN = frozenset("*?[")
 
 
@@ -136,6 +138,11 @@ class _Reader:
             name = key.replace("_", "-")
             if name in self.for_run:
                 raise UsageError(f"{self.path}: {where}: {name} is {self.for_run[name]}")
+            if name in _MEANS_FILES and name not in self.kinds:
+                raise UsageError(
+                    f"{self.path}: {where}: {key} is not a setting: name the sheets with "
+                    'files = ["showings.csv"] in each [[job]]'
+                )
             name = known_name(key, self.kinds, f"{self.path}: {where}")
             kind = self.kinds[name]
             one = checked_value(name, value, kind, f"{self.path}: {where}", self._folder)

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -104,10 +104,21 @@ def _called() -> int | None:
     """Run the command; return its exit code, None without one."""
     refuse_other_shells(sys.argv[1:])
     program = _program()
-    # Shell completions are printed by typer alone.
-    printing = standard_output() if sys.argv[1:] == ["--show-completion"] else nullcontext()
-    with printing:
-        return program(args=_arguments(), prog_name="bulk-sync", standalone_mode=False)
+    if sys.argv[1:2] == ["--show-completion"]:
+        return _show_completion(program)
+    return program(args=_arguments(), prog_name="bulk-sync", standalone_mode=False)
+
+
+def _show_completion(program: Callable[..., int | None]) -> int | None:
+    """Print the script that sets up completion, which typer prints alone."""
+    with standard_output():
+        try:
+            return program(args=_arguments(), prog_name="bulk-sync", standalone_mode=False)
+        except SystemExit as end:
+            # typer ends the program with 1 when the reader has left.
+            if end.code:
+                raise BrokenPipeError from None
+    return 0
 
 
 def _help_page() -> int | None:

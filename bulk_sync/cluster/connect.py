@@ -105,9 +105,9 @@ async def _client(address: str, stop: StopRequest) -> Client:
         except BaseException:
             await _close(client)
             raise
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError):
         raise Outage(
-            f"--dask {address}: no scheduler answers there ({_reason(error)}). Start one with "
+            f"--dask {address}: no scheduler answers there. Start one with "
             "dask scheduler, or correct the address."
         ) from None
     except (ValueError, TypeError, KeyError) as error:

@@ -51,6 +51,20 @@ _DAMAGED = frozenset(
 )
 
 
+_NO_DATABASE = "it is no SQLite database"
+
+
+def why_damaged(error: sqlite3.Error) -> str:
+    """Return what SQLite found wrong with a file, in our words where they say more."""
+    match error_code(error):
+        case sqlite3.SQLITE_NOTADB:
+            return _NO_DATABASE
+        case sqlite3.SQLITE_CORRUPT:
+            return "its content contradicts itself"
+        case _:
+            return str(error)
+
+
 def damaged(path: Path, why: str) -> CheckpointDamaged:
     """Return the error for a checkpoint that can't be trusted."""
     return CheckpointDamaged(
@@ -104,8 +118,8 @@ def translated(path: Path, *, in_use: bool = False, ledger: Path | None = None) 
         ):
             # Without a code it was Python that couldn't decode a value from SQLite.
             if in_use:
-                raise damaged_during_run(path, str(error)) from None
-            raise damaged(path, str(error)) from None
+                raise damaged_during_run(path, why_damaged(error)) from None
+            raise damaged(path, why_damaged(error)) from None
         if code in NOT_WRITABLE:
             refused = path if ledger is None or not _lacks_room(error) else _fuller(path, ledger)
             kind = "ledger" if refused == ledger else "checkpoint"

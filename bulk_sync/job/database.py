@@ -393,7 +393,10 @@ def readable(path: Path) -> Iterator[Database]:
     """
     refuse_special_files(path)
     if not path.exists():
-        raise CheckpointError(f"{path}: there is no checkpoint here: this file was never pushed.")
+        raise CheckpointError(
+            f"{path}: there is no checkpoint here: this file was never pushed, or with another "
+            "--checkpoint. Push it with bulk-sync push, or name its checkpoint."
+        )
     with translated(path):
         examine(path)
         with closing(connect(path, any_thread=True)) as connection:

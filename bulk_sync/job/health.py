@@ -35,7 +35,7 @@ from bulk_sync.job.bounded import (
     within,
 )
 from bulk_sync.job.connection import connect
-from bulk_sync.job.damage import NOT_WRITABLE, damaged, error_code
+from bulk_sync.job.damage import NOT_WRITABLE, damaged, error_code, why_damaged
 from bulk_sync.job.filesystem import refuse_without_shared_memory
 from bulk_sync.job.layout import Layout, read_layout, tables_of
 from bulk_sync.job.schema import APPLICATION_ID, SCHEMA_VERSION, difference_from
@@ -182,7 +182,7 @@ def examine(path: Path, deadline: Deadline | None = None) -> None:
     except sqlite3.Error as error:
         if error_code(error) in NOT_WRITABLE:
             raise
-        raise damaged(path, str(error)) from None
+        raise damaged(path, why_damaged(error)) from None
 
 
 @contextmanager

@@ -139,6 +139,11 @@ def held(checkpoint: Path, option: str = "--checkpoint") -> Iterator[Hold]:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
+        if (refused := _no_lock_file(checkpoint)) is not None:
+            raise OutputError(
+                f"{checkpoint}: no checkpoint can be made here: {refused}. Name one in another "
+                f"folder with {option}."
+            ) from None
         raise _busy(checkpoint, "holds this checkpoint", read_holder(checkpoint)) from None
     except OSError as error:
         if error.errno in NO_LOCKS:
@@ -169,6 +174,21 @@ def held(checkpoint: Path, option: str = "--checkpoint") -> Iterator[Hold]:
         # the kernel releases the lock when the process ends.
         with suppress(OSError):
             lock.release()
+
+
+def _no_lock_file(checkpoint: Path) -> str | None:
+    """Return why the folder takes no lock file; None if it does.
+
+    filelock waits for a file that vanishes, so that a folder in which none can be made, such as
+    /proc, looks to it like a lock that is held.
+    """
+    try:
+        os.close(os.open(lock_path(checkpoint), os.O_RDWR | os.O_CREAT, 0o600))
+    except FileNotFoundError:
+        return "its folder takes no files"
+    except OSError as error:
+        return why_refused(error)
+    return None
 
 
 def _wait_for_silence(checkpoint: Path) -> None:

@@ -51,8 +51,12 @@ class Archive:
             ValueError,
             EOFError,
             OSError,
-        ) as error:
-            raise BadArchive(f"the file is damaged or cut short ({error})") from None
+        ):
+            raise BadArchive(
+                "the file is damaged or cut short: a workbook is a ZIP archive, and the table of "
+                "contents at its end can't be read. Download or copy it again, or save it again in "
+                "a spreadsheet program"
+            ) from None
         # Readers disagree on which of two directories counts: one could check, the other read.
         if b"PK\x05\x06" in comment:
             raise BadArchive("the archive inside holds two tables of contents")

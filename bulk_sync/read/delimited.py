@@ -44,6 +44,12 @@ _ODD_DELIMITERS = ("^", "~", ":", "#", "*", "/", "\u00a6", "\u00a7", "\x1f", "\x
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
+# What the csv module says, in words about the file (CPython's Modules/_csv.c).
+_CSV_WORDS = {
+    "unexpected end of data": "a quote opens here and never closes",
+}
+
+
 class DelimitedTable:
     """An open text file; `file` is read from its beginning, several times."""
 
@@ -302,8 +308,9 @@ class DelimitedTable:
                 "closes"
             )
         kind = "TSV" if self._layout.dialect.delimiter == "\t" else "CSV"
+        why = _CSV_WORDS.get(str(error), str(error))
         return (
-            f"{where} is not well-formed {kind}: {error}. A quote inside a quoted cell is written "
+            f"{where} is not well-formed {kind}: {why}. A quote inside a quoted cell is written "
             "twice, and every quote that opens must close"
         )
 

@@ -159,8 +159,10 @@ class Option:
 
     def range_hint(self) -> str:
         """Return the range, as the end of a message."""
-        if self.at_least is None or self.at_most is None:
+        if self.at_least is None:
             return ""
+        if self.at_most is None:
+            return f": write {self.text_of(self.at_least)} or more"
         return f": write {self.text_of(self.at_least)} to {self.text_of(self.at_most)}"
 
     def _as_json(self, value: object) -> str | list[str]:

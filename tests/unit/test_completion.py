@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import sys
+
 import pytest
 import shellingham
 
+from bulk_sync.cli.main import main
 from tests.conftest import Program
 
 
@@ -43,3 +49,18 @@ def test_powershell_gets_its_script(
     assert ran.code == 0
     assert "Register-ArgumentCompleter -Native -CommandName bulk-sync" in ran.out
     assert ran.out.count("{") == ran.out.count("}") > 0
+
+
+def test_a_reader_that_has_left_ends_no_command_with_the_code_of_a_bug(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr(shellingham, "detect_shell", lambda: ("bash", "/bin/bash"))
+    monkeypatch.setattr(sys, "argv", ["bulk-sync", "--show-completion"])
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0

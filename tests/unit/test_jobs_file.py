@@ -111,6 +111,7 @@ JOB = '[[job]]\nname = "vale"\nfiles = "a.csv"\n'
         ("[[job]]\nname = 'vale'\nfiles = []", "job vale: files takes names"),
         ("[[job]]\nname = 'vale'\nfiles = [3]", "job vale: files takes names"),
         (JOB + "rat = '5/s'", "job vale: rat is not a setting: did you mean rate?"),
+        (JOB + "file = 'b.csv'", "job vale: file is not a setting: name the sheets with files = ["),
         (JOB + "only-changed = 'perhaps'", "job vale: only-changed takes true or false"),
         (JOB + "json = true", "job vale: json is an option of the whole run"),
         ("[defaults]\nkey = 'x'\n" + JOB, "[defaults]: key: the API key is not a setting"),

@@ -110,6 +110,28 @@ def test_a_filesystem_without_locks_is_named_with_the_remedy(
     assert not is_held(checkpoint)
 
 
+def test_a_folder_in_which_no_lock_can_be_made_is_not_held_by_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """filelock takes ENOENT for a file that was just removed, and waits."""
+    opened = os.open
+
+    def absent(path: str, flags: int, *mode: int, **at: int) -> int:
+        if str(path).endswith(".lock"):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return opened(path, flags, *mode, **at)
+
+    monkeypatch.setattr(os, "open", absent)
+    with (
+        pytest.raises(
+            OutputError,
+            match=r"made here: its folder takes no files.*--checkpoint",
+        ),
+        held(tmp_path / "x.sqlite"),
+    ):
+        pass
+
+
 def test_a_lock_is_held_by_one_and_freed_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     assert not is_held(path)

@@ -396,7 +396,10 @@ def test_a_header_far_below_is_found_when_it_is_told(tmp_path: Path) -> None:
         (b"key,a\n1,x\n2,\x00\n", "line 3 holds a NUL"),
         (b"key,a\r1,x\r2,\x00\r", "line 3 holds a NUL"),
         ("key,a\n1,x\n".encode("utf-16-le"), "with --encoding utf-16-le"),
-        (b'key,a\n1,"open\n2,x\n', "row 2 (from line 2 of the file) is not well-formed CSV"),
+        (
+            b'key,a\n1,"open\n2,x\n',
+            "row 2 (from line 2 of the file) is not well-formed CSV: a quote opens",
+        ),
         (b'key,a\n1,"a\nb"\n2,"x"y\n', "row 3 (from line 4 of the file) is not well-formed CSV"),
         (b'sep=,\nkey,a\n1,"x"y\n', "row 2 (from line 3 of the file) is not well-formed CSV"),
         (

@@ -35,6 +35,15 @@ def test_without_a_key_the_sentence_says_where_to_put_it(tmp_path: Path) -> None
         read_key(tmp_path / "binary", {})
 
 
+@pytest.mark.parametrize("text", ["", "\n", " \r\n"])
+def test_an_empty_key_file_is_called_empty(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "key"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    with pytest.raises(UsageError, match="key: is empty: paste the key as its only line"):
+        read_key(path, {})
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "large"])
 def test_what_may_never_end_is_no_key_file_profile_or_settings_file(
     tmp_path: Path, kind: str

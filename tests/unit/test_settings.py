@@ -140,7 +140,10 @@ def test_settings_survive_json_as_they_are_typed() -> None:
         ({"wokers": 3}, "wokers is not a setting: did you mean workers?"),
         (
             {"workers": 0, "limit": 0},
-            "--limit: 0 is less than 1; --workers: 0 is less than 1: write 1 to 500",
+            (
+                "--limit: 0 is less than 1: write 1 or more; --workers: 0 is less than 1: "
+                "write 1 to 500"
+            ),
         ),
         (
             {"timezone": "CST"},

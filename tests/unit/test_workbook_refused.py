@@ -94,7 +94,7 @@ DOCTYPE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
     [
         (b"<html><table><tr><td>key</td></tr></table></html>", "this is a web page"),
         (b"%PDF-1.7\n", "this is a PDF"),
-        (b"PK\x03\x04" + bytes(40), "damaged or cut short"),
+        (b"PK\x03\x04" + bytes(40), "damaged or cut short: a workbook is a ZIP archive"),
         (_plain()[:-30], "damaged or cut short"),
         (_plain()[:200], "damaged or cut short"),
         (_bad_checksum(), "its checksum is wrong"),

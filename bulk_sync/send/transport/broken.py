@@ -15,13 +15,14 @@ def broken(error: Exception, where: str) -> str:
     return f"the connection to {where} broke ({next(reasons, None) or type(error).__name__})"
 
 
+_NO_COMMON_VERSION = "it accepts no version of TLS from 1.2 on; check --base-url"
 # OpenSSL's reasons when a server speaks no TLS, or no version of ours. They don't go away; any
 # other may be a restart.
 _NO_TLS_IN_COMMON = {
-    "WRONG_VERSION_NUMBER",
-    "UNSUPPORTED_PROTOCOL",
-    "TLSV1_ALERT_PROTOCOL_VERSION",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+    "WRONG_VERSION_NUMBER": "it does not answer in TLS; check the port in --base-url",
+    "UNSUPPORTED_PROTOCOL": _NO_COMMON_VERSION,
+    "TLSV1_ALERT_PROTOCOL_VERSION": _NO_COMMON_VERSION,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it accepts none of our ciphers; check --base-url",
 }
 
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -45,15 +46,20 @@ def not_connected(error: Exception, where: str) -> Failure:
             reason = cause.reason or "the connection broke"
             return Failure(
                 "connection",
-                f"no TLS connection to {where}: {reason}",
+                f"no TLS connection to {where}: {_NO_TLS_IN_COMMON.get(reason, reason)}",
                 may_have_arrived=False,
                 hopeless=reason in _NO_TLS_IN_COMMON,
             )
         if isinstance(cause, socket.gaierror):
             gone = cause.errno == socket.EAI_NONAME
+            why = (
+                "no server has this name; check --base-url and the network"
+                if gone
+                else "the name can't be looked up; check the network"
+            )
             return Failure(
                 "connection",
-                f"no host was found for {where}: {cause.strerror}",
+                f"no host was found for {where}: {why}",
                 may_have_arrived=False,
                 hopeless=gone,
             )
