@@ -15,7 +15,7 @@ from bulk_sync.report.facts import base_notes, class_lines, other_side
 from bulk_sync.report.next_step import after_comparison
 from bulk_sync.report.problems import compared_message
 from bulk_sync.report.systematic import refusal, systematic_lines
-from bulk_sync.report.terminal.lines import show_files, show_line, show_next
+from bulk_sync.report.terminal.lines import show_files, show_indented, show_line, show_next
 from bulk_sync.report.text_diff import Part, around_change, changed_parts, text_of_value
 from bulk_sync.report.words import AUTHORS, CLASSES, printable
 from bulk_sync.wording import and_more, counted
@@ -161,7 +161,7 @@ def _show_listed(console: Console, summary: Reconciliation, row_class: RowClass)
         return
     for row in rows:
         place = f"row {row.number}" if row.number is not None else f"row {row.number_there} there"
-        show_line(console, f"  {place}: {compared_message(row)}")
+        show_indented(console, Text(printable(f"{place}: {compared_message(row)}")))
     if more:
         show_line(console, f" {more}", style="dim")
 

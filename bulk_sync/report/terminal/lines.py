@@ -12,6 +12,7 @@ from bulk_sync.wording import and_more, counted
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 # The functions import rich, which takes 40 ms, so that a command that prints nothing doesn't wait.
 
@@ -87,22 +88,29 @@ def show_error(console: Console, sentence: str) -> None:
     console.print(line, soft_wrap=not console.is_terminal)
 
 
-def show_causes(console: Console, causes: Sequence[CauseGroup], rest: str | None = None) -> None:
-    """Print a line for each cause: with a hanging indent on a terminal, unwrapped in a file."""
+def show_indented(console: Console, line: Text) -> None:
+    """Print a line, two blanks in: with a hanging indent on a terminal, unwrapped in a file."""
     from rich.table import Table
+    from rich.text import Text
+
+    if console.is_terminal:
+        hanging = Table.grid(padding=(0, 0))
+        hanging.add_column(width=2)
+        hanging.add_column(overflow="fold")
+        hanging.add_row("", line)
+        console.print(hanging)
+    else:
+        console.print(Text("  ") + line, soft_wrap=True)
+
+
+def show_causes(console: Console, causes: Sequence[CauseGroup], rest: str | None = None) -> None:
+    """Print an indented line for each cause."""
     from rich.text import Text
 
     for group in causes[:_MOST_CAUSES]:
         line = Text(f"{counted(group.rows, 'row')}: ", style="bold") + Text(
             printable(cause_text(group)), style="default"
         )
-        if console.is_terminal:
-            hanging = Table.grid(padding=(0, 0))
-            hanging.add_column(width=2)
-            hanging.add_column(overflow="fold")
-            hanging.add_row("", line)
-            console.print(hanging)
-        else:
-            console.print(Text("  ") + line, soft_wrap=True)
+        show_indented(console, line)
     if more := and_more(len(causes) - _MOST_CAUSES, "cause"):
         show_line(console, f"  {more}" + (f", {rest}" if rest else ""))
