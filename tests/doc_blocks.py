@@ -145,7 +145,7 @@ class Reader:
             text = re.sub(
                 '^team = ".*"$', 'team = "Example Realty"', block.text, flags=re.MULTILINE
             )
-            path.write_text(text, encoding="utf-8")
+            path.write_text(self._own(text), encoding="utf-8")
         elif block.language == "python":
             key = self.folder / "north.key"
             key.write_text(KEY, encoding="utf-8")
@@ -192,7 +192,7 @@ class Reader:
             )
 
     def _own(self, command: str) -> str:
-        """The command with a key that the sandbox takes, and the port of the page's own sandbox."""
+        """A command or file with a key and the port of the page's own sandbox."""
         return command.replace("NORTH_API_KEY=...", f"NORTH_API_KEY={KEY}").replace(
             _PORT, self.port
         )
