@@ -254,7 +254,8 @@ def check(
                 State.PENDING: counts[State.PENDING] - ahead.unchanged,
                 State.UNCHANGED: ahead.unchanged,
             }
-        changes = counts.get(State.PENDING, 0) - left.acknowledged
+        acknowledged = left.acknowledged - ahead.overwritten
+        changes = counts.get(State.PENDING, 0) - acknowledged
         bounds = settings.stopping
         stopped = refusal_of(sheet, store, rows.generation, bounds.max_problems) or many_changes(
             settings.reading.input, changes, sum(counts.values()), bounds.max_changes
@@ -268,7 +269,7 @@ def check(
             states=counts,
             problems=problems,
             causes=causes,
-            acknowledged=left.acknowledged,
+            acknowledged=acknowledged,
             duplicates=rows.duplicates,
             left_out=rows.left_out,
             assumptions=assumptions_of(sheet),
@@ -283,7 +284,7 @@ def check(
             creatable=_creatable(store, rows.generation, settings.creating),
             stopped=stopped,
             first=ahead.first if stopped is None else (),
-            is_resumed=left.is_resumed,
+            is_resumed=left.is_resumed and not ahead.overwritten,
             digest=sheet.table.digest,
             meaning=sheet.digest,
         )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bulk_sync.job.database import Database
 from bulk_sync.job.ledger import Acknowledged
-from bulk_sync.job.ledger_entries import Values, json_text
+from bulk_sync.job.ledger_entries import Values, holds, json_text
 
 _PENDING = "staged.generation = ? AND staged.state = 'pending'"
 
@@ -40,6 +40,33 @@ class Ahead:
             "(SELECT 1 FROM staged WHERE target = ?1 AND generation = ?3 AND state = 'pending')",
             ((one.target, json_text(one.values), self._generation) for one in entries),
         )
+
+    def has_done(self) -> bool:
+        """Return whether the sheet's job spares any of its changes (`leftover.left_by`)."""
+        found = self._db.execute(
+            "SELECT 1 FROM staged WHERE generation = ? AND state = 'updated' LIMIT 1",
+            (self._generation,),
+        )
+        return found.fetchone() is not None
+
+    def take_up(self, entries: Iterable[Acknowledged]) -> int:
+        """Make changes pending again whose showings have other values by now; return their number.
+
+        `entries` are those that others wrote; see `Known.find_overwritten`.
+        """
+        ids = {
+            row
+            for entry in entries
+            for row, body in self._db.execute(
+                "SELECT id, body FROM staged WHERE generation = ? AND state = 'updated' "
+                "AND target IN (?, ?, ?)",
+                (self._generation, entry.target, entry.key, entry.showing_id),
+            )
+            if not holds(entry.values, body)
+        }
+        with self._database.commit() as db:
+            db.executemany("UPDATE staged SET state = 'pending' WHERE id = ?", ((i,) for i in ids))
+        return len(ids)
 
     def known(self) -> Iterator[ChangeAhead]:
         """Yield the changes of showings with acknowledged values, in input order."""

@@ -300,7 +300,7 @@ class Known:
             for row, _, _, _, body, *entry in rows:
                 found = [Entry._make(entry)] if row not in names else entries.of(names[row])
                 others = (one for one in found if one.writer != me)
-                if any(body is None or not holds(one, body) for one in others):
+                if any(body is None or not holds(one.values, body) for one in others):
                     yield row
 
     # For --only-changed

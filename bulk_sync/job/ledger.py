@@ -151,13 +151,17 @@ Same = Callable[[str, object, object], bool]
 
 
 class Acknowledged(Struct, frozen=True):
-    """A showing's acknowledged values; key and North's id are "" where unknown."""
+    """A showing's acknowledged values; key and North's id are "" where unknown.
+
+    `writer` sent the last patch; None is the checkpoint that has the ledger.
+    """
 
     target: str
     key: str
     showing_id: str
     values: Values
     times: Times = {}
+    writer: str | None = None
 
 
 class LedgerAccount(Struct, frozen=True):
@@ -388,12 +392,13 @@ class Ledger:
     def all(self) -> Iterator[Acknowledged]:
         """Yield every entry but traces, sorted by target."""
         found = self._db.execute(
-            "SELECT target, key, coalesce(showing_id, ''), fields, times "
+            "SELECT target, key, coalesce(showing_id, ''), fields, times, writer "
             f"FROM {self.name} WHERE base_url = ? AND fields <> '{TRACE}' ORDER BY target",
             (self._base_url,),
         )
-        for target, key, showing_id, fields, times in found:
-            yield Acknowledged(target, key, showing_id, json.loads(fields), times_of(times))
+        for target, key, showing_id, fields, times, writer in found:
+            values = json.loads(fields)
+            yield Acknowledged(target, key, showing_id, values, times_of(times), writer)
 
     def find(self, names: Iterable[str]) -> list[Acknowledged]:
         """Return the entries, but traces, with any of these names."""

@@ -228,9 +228,8 @@ def _has(values: Values, name: str, value: object) -> bool:
     return name in values and json_text({name: values[name]}) == json_text({name: value})
 
 
-def holds(entry: Entry, body: str) -> bool:
-    """Return whether a showing is known to have all values of a patch."""
-    values = entry.values
+def holds(values: Values, body: str) -> bool:
+    """Return whether a showing with these values is known to have all of a patch."""
     return all(_has(values, name, value) for name, value in json.loads(body).items())
 
 

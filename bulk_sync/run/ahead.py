@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -32,8 +33,12 @@ FIRST = 3
 
 
 class LookedAhead(Struct, frozen=True):
-    """The rows that --only-changed leaves out, and the first changes."""
+    """The rows that --only-changed leaves out, and the first changes.
 
+    `overwritten` counts the changes that the job knows as done, and that others undid since.
+    """
+
+    overwritten: int
     unchanged: int
     first: tuple[FirstChange, ...]
 
@@ -45,6 +50,7 @@ def look_ahead(sheet: Sheet, store: Store, generation: int, job: JobPlace | None
     """
     sending = None if job is None else job.sending
     ahead = Ahead(store.database, generation)
+    overwritten = _take_up(ahead, sheet, job) if job is not None and ahead.has_done() else 0
     unchanged = 0
     only_changed = sheet.is_results or (sending is not None and sending.history.only_changed)
     if job is not None:
@@ -60,7 +66,27 @@ def look_ahead(sheet: Sheet, store: Store, generation: int, job: JobPlace | None
         unchanged = len(left_out)
         ahead.leave_out(left_out)
     first = tuple(_first_change(one, only_changed=only_changed) for one in ahead.first(FIRST))
-    return LookedAhead(unchanged, first)
+    return LookedAhead(overwritten, unchanged, first)
+
+
+def _take_up(ahead: Ahead, sheet: Sheet, job: JobPlace) -> int:
+    """Take changes for not done, as the push does, whose showings another file changed since."""
+    with suppress(BulkSyncError, sqlite3.Error):
+        path = _ledger_of(sheet, job)
+        me: str | None = None
+        if path != job.checkpoint:
+            with Store.read(job.checkpoint) as store:
+                me = store.database.writer()
+        with _acknowledged(sheet, job, None) as entries:
+            return ahead.take_up(one for one in entries if one.writer != me)
+    return 0
+
+
+def _ledger_of(sheet: Sheet, job: JobPlace) -> Path:
+    """Return the ledger that a push of the sheet would use."""
+    origin = origin_of(sheet.reading.input, sheet.made_from, of_push=sheet.is_of_push)
+    named = None if job.sending is None else job.sending.history.ledger
+    return place_of_ledger(job.checkpoint, named, origin).path or job.checkpoint
 
 
 @contextmanager
@@ -71,10 +97,7 @@ def _acknowledged(
 
     All of them, or those of some targets.
     """
-    origin = origin_of(sheet.reading.input, sheet.made_from, of_push=sheet.is_of_push)
-    sending = job.sending
-    named = None if sending is None else sending.history.ledger
-    path = place_of_ledger(job.checkpoint, named, origin).path or job.checkpoint
+    sending, path = job.sending, _ledger_of(sheet, job)
     if not is_checkpoint(path):
         with read_shared(path) as file:
             ledger = file.of(job.base_url)

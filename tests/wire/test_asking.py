@@ -191,6 +191,23 @@ def test_a_comparison_asks_before_it_pushes(
         assert (journal.patched, len(person.asked)) == (["ext_0"], 2)
 
 
+def test_changes_that_another_file_undid_are_asked_about(
+    program: Program, sheet: Path, person: Person
+) -> None:
+    other = write_sheet(sheet.with_name("y.csv"), [(key, "Else", 1) for key, _, _ in numbered(3)])
+    person.answers = [False, True]
+    with fault_server(all_good, me=VALE) as journal:
+        shared = (*to(journal), "--ledger", sheet.with_name("north.ledger"))
+        for file in (sheet, other):
+            assert program("push", file, *shared, "--yes").code == 0
+        assert program("push", sheet, *shared).code == 130
+        assert len(journal.patched) == ROWS + 3
+        assert program("push", sheet, *shared).code == 0
+        assert len(journal.patched) == ROWS + 6
+        assert program("push", sheet, *shared).code == 0
+    assert person.asked == ["Send 3 changes to the team Vale Realty (vale-1)? [y/N] "] * 2
+
+
 def test_only_changed_counts_what_is_left(program: Program, sheet: Path, person: Person) -> None:
     person.answers = [True, True]
     with fault_server(all_good, me=VALE) as journal:
