@@ -46,6 +46,7 @@ from bulk_sync.settings.option import Access
 from bulk_sync.settings.outputs import Outputs
 from bulk_sync.settings.push import PushSettings
 from bulk_sync.settings.sheet import SheetSettings
+from bulk_sync.wording import counted
 
 _log = logging.getLogger("bulk_sync.run")
 
@@ -174,7 +175,7 @@ def run(
     parts: list[Part] = []
     archive = _Archive(inbox.archive, inputs.files, settings.meaning.on_duplicate, clock)
     with ExitStack() as opened:
-        with reading(f"{len(all_settings)} files") as on_rows:
+        with reading(counted(len(all_settings), "file")) as on_rows:
             all_judged = opened.enter_context(judged_together(all_settings, on_rows))
         last_of = {judged.circle: place for place, judged in enumerate(all_judged)}
         sheets = [*zip(all_settings, all_judged, strict=True)]
@@ -212,7 +213,7 @@ def check(
     all_settings = [settings.changed(input=file) for file in inputs.files]
     parts = []
     with ExitStack() as opened:
-        with reading(f"{len(all_settings)} files") as on_rows:
+        with reading(counted(len(all_settings), "file")) as on_rows:
             all_judged = opened.enter_context(judged_together(all_settings, on_rows))
         for one, judged in zip(all_settings, all_judged, strict=True):
             file = str(one.reading.input)

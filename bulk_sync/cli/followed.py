@@ -219,25 +219,29 @@ def watched_push(
     """
     with (
         tracing(os.environ) as on_row,
-        _shown(str(settings.reading.input), following, warned) as callbacks,
+        _shown(
+            str(settings.reading.input), following, warned, is_one_of_several=judgement is not None
+        ) as callbacks,
     ):
         traced = replace(callbacks, on_row=on_row)
         return push_in_run(settings, judgement, traced, send_to=send_to, reviewed=reviewed)
 
 
 @contextmanager
-def _shown(name: str, following: Following, warned: list[str] | None) -> Iterator[Callbacks]:
+def _shown(
+    name: str, following: Following, warned: list[str] | None, *, is_one_of_several: bool
+) -> Iterator[Callbacks]:
     """Yield the callbacks that show a push, on a terminal until the block ends."""
-    clock = SystemClock()
+    clock, named = SystemClock(), name if is_one_of_several else ""
     if following.logs_to_stderr:
-        yield Callbacks(watch=lambda tally: progress_lines(tally, clock, _log_progress))
+        yield Callbacks(watch=lambda tally: progress_lines(tally, clock, _log_progress, named))
         return
     if following.quiet:
         yield Callbacks()
         return
     if not may_be_a_terminal(sys.stderr):
         yield Callbacks(
-            watch=lambda tally: progress_lines(tally, clock, say),
+            watch=lambda tally: progress_lines(tally, clock, say, named),
             on_warning=say,
             on_sending=lambda about: say(_sending_text(about)),
         )
@@ -248,7 +252,7 @@ def _shown(name: str, following: Following, warned: list[str] | None) -> Iterato
 
         def watch(tally: Tally) -> AbstractContextManager[None]:
             shown.close()  # rich allows one live display at a time
-            return progress(console, tally, clock)
+            return progress(console, tally, clock, named)
 
         def warn(warning: str) -> None:
             shown.close()

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from bulk_sync.errors import UsageError, install_with
 from bulk_sync.quantities import duration_text
+from bulk_sync.wording import counted
 
 __all__ = ["Behaviour", "any_sandbox", "demo_sandbox", "run_sandbox", "sample_file"]
 
@@ -29,7 +30,7 @@ def run_sandbox(console: Console, behaviour: Behaviour, serving: Serving) -> Non
     """Serve until a signal ends it."""
 
     def announce(running: Running) -> None:
-        held = f" with {running.showings:,} showings" if running.showings else ""
+        held = f" with {counted(running.showings, 'showing')}" if running.showings else ""
         console.print(Text(f"Sandbox listening on {running.base_url}{held}"), soft_wrap=True)
         console.print(Text(_terms(behaviour)), soft_wrap=True)
         command = f"bulk-sync push FILE --base-url {running.base_url}"

@@ -15,6 +15,7 @@ from bulk_sync.cli.streams import out, standard_output
 from bulk_sync.errors import UsageError
 from bulk_sync.quoting import joined
 from bulk_sync.report.written.empty_sheet import write_empty_sheet
+from bulk_sync.wording import counted
 
 
 def template(path: Path, fields: str | None) -> int:
@@ -26,8 +27,8 @@ def template(path: Path, fields: str | None) -> int:
     command = joined(["bulk-sync", "check", str(path)])
     with standard_output():
         out().print(
-            f"Wrote {path}, a sheet with {len(chosen)} columns and no rows. Fill it in, then: "
-            f"{command}",
+            f"Wrote {path}, a sheet with {counted(len(chosen), 'column')} and no rows. "
+            f"Fill it in, then: {command}",
             markup=False,
             soft_wrap=True,
         )

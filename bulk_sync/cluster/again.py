@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from typing import TypeVar
 
 from bulk_sync.clock import Clock
+from bulk_sync.wording import counted
 
 MOST_TASKS = 5
 """How often a job is handed out."""
@@ -30,7 +31,7 @@ class WorkersDied(Exception):
     """Workers died while they ran a task; `workers` is their number."""
 
     def __init__(self, workers: int) -> None:
-        super().__init__(f"{workers} workers died while they ran this job")
+        super().__init__(f"{counted(workers, 'worker')} died while running this job")
         self.workers = workers
 
 

@@ -30,7 +30,7 @@ from bulk_sync.read.interface import (
     two_headers,
 )
 from bulk_sync.read.opened import fingerprint, refuse_if_changed
-from bulk_sync.wording import listed
+from bulk_sync.wording import are, counted, listed
 
 # Sheets that a note names, and characters of each name.
 _MOST_NAMED = 10
@@ -141,7 +141,7 @@ class WorkbookTable:
             yield f"Sheet {_short(taken.name)} is hidden."
         hidden = self._grid.hidden_rows
         if hidden:
-            yield f"{hidden} hidden row{' is' if hidden == 1 else 's are'} read like the others."
+            yield f"{counted(hidden, 'hidden row')} {are(hidden)} read like the others."
 
     def _explains_columns(self, sheet: Sheet) -> bool:
         """Return True for the notes of our own template, which nobody expects to be read."""

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from bulk_sync.model.rows import Echo
 from bulk_sync.model.summaries import EchoedRow
+from bulk_sync.wording import counted
 
 _LONGEST = 60
 """Characters of a value that are shown."""
@@ -25,7 +26,7 @@ def changed_rows(count: int) -> str:
         ("1 row", "another value than was")
         if count == 1
         else (
-            f"{count:,} rows",
+            counted(count, "row"),
             "other values than were",
         )
     )

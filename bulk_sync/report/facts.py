@@ -189,4 +189,4 @@ def base_notes(summary: Reconciliation) -> Iterator[str]:
 
 
 def _changed(count: int) -> str:
-    return f"{counted(count, 'value')} {'was' if count == 1 else 'were'} changed"
+    return f"{counted(count, 'value')} {were(count)} changed"

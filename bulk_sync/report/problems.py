@@ -12,7 +12,7 @@ from typing import NamedTuple
 from bulk_sync.model.comparison import Compared
 from bulk_sync.model.problems import Expected, Reason, Remedy
 from bulk_sync.model.rows import Echo, GivenUp, Result, State
-from bulk_sync.wording import are, enumerated
+from bulk_sync.wording import are, counted, enumerated
 
 ORDERS = {"mdy": "month, day, year", "dmy": "day, month, year", "ymd": "year, month, day"}
 """The orders of `--date-order` in words."""
@@ -411,7 +411,7 @@ def _facts(reason: Reason) -> dict[str, object]:
     if reason.expected is Expected.DAY_OF_SHOWING:
         facts["origin"] = _ORIGINS.get(str(reason.facts.get("origin")), "a day that means none")
     if isinstance(cells := reason.facts.get("cells"), int):
-        facts["cells"] = f"{cells} {'cell' if cells == 1 else 'cells'}"
+        facts["cells"] = counted(cells, "cell")
     if reason.expected is Expected.DATE_ORDER:
         facts["order"] = ORDERS.get(str(reason.facts.get("order")), "of --date-order")
     if reason.expected is Expected.CELLS_BELOW_HEADERS:

@@ -25,6 +25,7 @@ from bulk_sync.report.findings import (
 )
 from bulk_sync.report.problems import ORDERS
 from bulk_sync.run.sheet import Sheet
+from bulk_sync.wording import counted
 
 
 class Role(Enum):
@@ -126,8 +127,8 @@ def many_changes(source: Path, changes: int, rows: int, most: Share | None) -> I
     if most is None or not most.exceeded_by(changes, rows):
         return None
     return InputError(
-        f"{source}: {changes:,} of {rows:,} rows would be sent, more than --max-changes allows "
-        f"({most}), so nothing is sent. Look whether the sheet is the right one, then raise "
+        f"{source}: {changes:,} of {counted(rows, 'row')} would be sent, more than --max-changes "
+        f"allows ({most}), so nothing is sent. Look whether the sheet is the right one, then raise "
         "--max-changes"
     )
 
@@ -190,15 +191,15 @@ def _too_many_problems(
     )
     if role is not Role.SENT:
         return InputError(
-            f"{source}: {invalid} of {total} rows can't be compared, more than --max-problems "
-            f"allows ({max_problems}). {first}. {_compared_way_out(groups, role)}, or raise "
-            "--max-problems"
+            f"{source}: {invalid:,} of {counted(total, 'row')} can't be compared, more than "
+            f"--max-problems allows ({max_problems}). {first}. "
+            f"{_compared_way_out(groups, role)}, or raise --max-problems"
         )
     lists = f" ({listed_in} lists what is wrong)" if listed_in else ""
     return InputError(
-        f"{source}: {invalid} of {total} rows can't be sent, more than --max-problems allows "
-        f"({max_problems}), so nothing is sent. {first}. Fix {source} and push it again{lists}, "
-        "or raise --max-problems"
+        f"{source}: {invalid:,} of {counted(total, 'row')} can't be sent, more than --max-problems "
+        f"allows ({max_problems}), so nothing is sent. {first}. Fix {source} and push it again"
+        f"{lists}, or raise --max-problems"
     )
 
 

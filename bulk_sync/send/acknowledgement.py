@@ -38,6 +38,7 @@ from bulk_sync.send.messages import (
     says_no,
 )
 from bulk_sync.send.transport.interface import Reply
+from bulk_sync.wording import counted
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -235,7 +236,8 @@ def _unexpected(reply: Reply, found: object) -> str:
     kind = reply.headers.get("content-type", "no content type")[:60]
     if isinstance(found, dict):
         return f"{reply.status}, but the reply's JSON acknowledges no patch: {_excerpt(reply.body)}"
-    return f"{reply.status}, but the reply is not the API's JSON ({kind}, {len(reply.body)} bytes)"
+    size = counted(len(reply.body), "byte")
+    return f"{reply.status}, but the reply is not the API's JSON ({kind}, {size})"
 
 
 def _excerpt(body: bytes) -> str:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from bulk_sync.errors import StoppedEarly
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Outcome, State
 from bulk_sync.quantities import Share
+from bulk_sync.wording import counted, were
 
 SAMPLE = 100
 """Rows that must be tried before a share is judged. Without a single acknowledgement, this many
@@ -82,6 +83,6 @@ class Bounds(Struct, frozen=True):
         if not self.max_failures.exceeded_by(failures, rows):
             return None
         return StoppedEarly(
-            f"{failures} of the {rows} rows tried were refused or failed, more than "
-            f"--max-failures {self.max_failures} allows. {last}"
+            f"{failures:,} of {counted(rows, 'row')} tried {were(failures)} refused or failed, "
+            f"more than --max-failures {self.max_failures} allows. {last}"
         )

@@ -62,10 +62,11 @@ def test_a_live_terminal_shows_rows_rate_limit_and_waits() -> None:
 
     console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
     tally.waiting_until = 0.0
-    with progress(console, tally, Clock()):
+    with progress(console, tally, Clock(), "vale/b.csv"):
         tally.waiting_until = 30.0
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
+    assert "Sending vale/b.csv" in shown
     assert "30%, 302 of 1,000 rows" in shown
     assert (
         "698 left, limit 50/s (set by --rate), 3 retries, 2 rejected or failed, 10 s elapsed"

@@ -94,7 +94,11 @@ def _sentence(summary: Reconciliation) -> str:
     rows = sum(summary.here.classes.values())
     if summary.exit_code == 0:
         return f"All {rows:,} rows are the same in both." if rows > 1 else "Nothing differs."
-    parts = [f"{differing:,} of {rows:,} rows differ"] if differing else ["No value differs"]
+    parts = (
+        [f"{differing:,} of {counted(rows, 'row')} {'differs' if rows == 1 else 'differ'}"]
+        if differing
+        else ["No value differs"]
+    )
     parts += [
         f"{counts[row_class]:,} {words}"
         for row_class, words in (

@@ -169,8 +169,8 @@ def reading(console: Console, name: str) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def progress(console: Console, tally: Tally, clock: Clock) -> Iterator[None]:
-    """Show a run's progress while the block runs."""
+def progress(console: Console, tally: Tally, clock: Clock, name: str = "") -> Iterator[None]:
+    """Show a run's progress while the block runs, with the name of its file if there is one."""
     from rich.live import Live
     from rich.text import Text
 
@@ -179,13 +179,13 @@ def progress(console: Console, tally: Tally, clock: Clock) -> Iterator[None]:
         def line(text: str) -> None:
             console.print(Text(text), soft_wrap=True)
 
-        with progress_lines(tally, clock, line):
+        with progress_lines(tally, clock, line, name):
             yield
         return
     view = View(tally, clock)
 
     def now() -> RenderableType:
-        return _progress_view(tally, view, console.width)
+        return _progress_view(tally, view, console.width, name)
 
     with Live(
         console=console,
@@ -197,12 +197,16 @@ def progress(console: Console, tally: Tally, clock: Clock) -> Iterator[None]:
 
 
 @contextmanager
-def progress_lines(tally: Tally, clock: Clock, say: Callable[[str], None]) -> Iterator[None]:
+def progress_lines(
+    tally: Tally, clock: Clock, say: Callable[[str], None], name: str = ""
+) -> Iterator[None]:
     """Pass a run's progress to `say` as a line every ten seconds, while the block runs."""
+    begin = f"{name}: " if name else ""
     view = View(tally, clock)
 
     def line() -> str:
-        return ", ".join(filter(None, (_done_text(tally), *view.pace(), view.waiting())))
+        parts = (_done_text(tally), *view.pace(), view.waiting())
+        return begin + ", ".join(filter(None, parts))
 
     with lines_of(line, say):
         yield
@@ -227,7 +231,7 @@ def lines_of(line: Callable[[], str], say: Callable[[str], None]) -> Iterator[No
         thread.join()
 
 
-def _progress_view(tally: Tally, view: View, width: int) -> RenderableType:
+def _progress_view(tally: Tally, view: View, width: int, name: str) -> RenderableType:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -246,7 +250,8 @@ def _progress_view(tally: Tally, view: View, width: int) -> RenderableType:
         Text(_done_text(tally)),
     )
     lines = [Text(line, style="dim") for line in lines_of_parts(pace, width)]
-    return Group(bar, *lines, *([Text(waiting, style=style)] if waiting else []))
+    heading = [Text(f"Sending {printable(name)}", style="dim")] if name else []
+    return Group(*heading, bar, *lines, *([Text(waiting, style=style)] if waiting else []))
 
 
 def _limit_text(tally: Tally) -> list[str]:
