@@ -6,6 +6,7 @@ environment or a settings file gave them, because it may be pasted somewhere els
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -34,8 +35,9 @@ _OF_THE_SHEET = (
     "--limit",
 )
 _FORGETS = "--fresh"
-# A job of its own is to be looked over.
-_ASKS_NOT = ("--yes", "-y")
+# A job of its own is to be looked over. Flags of one letter may share a word.
+_ASKS_NOT = re.compile(r"--yes|-y+")
+_FLAGS = re.compile(r"-[vy]+")
 
 # The error codes of rows that were sent.
 _SENT = frozenset(
@@ -111,11 +113,15 @@ def _push_of_corrected(summary: Summary) -> str:
     """Return this push for the corrected rows, with all options except those about the file."""
     # Keep unknown options: a lost --sandbox would send a rehearsal to North.
     words = [
-        str(summary.files.failed) if word == summary.input else word
+        str(summary.files.failed) if word == summary.input else _asking(word)
         for word in without(summary.command, *_OF_THE_SHEET)
-        if word != _FORGETS and word not in _ASKS_NOT
+        if word != _FORGETS and not _ASKS_NOT.fullmatch(word)
     ]
     return _joined(_complete(words, summary))
+
+
+def _asking(word: str) -> str:
+    return word.replace("y", "") if _FLAGS.fullmatch(word) else word
 
 
 def after_comparison(summary: Reconciliation) -> str | None:

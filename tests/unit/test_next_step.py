@@ -77,3 +77,20 @@ def test_page_and_terminal_name_the_same_whole_command(
     assert again is not None
     assert str(again.command).endswith("--rate 5/s --sandbox")
     assert "north" not in str(again)
+
+
+@pytest.mark.parametrize(
+    ("typed", "left"),
+    [(["--yes"], []), (["-y"], []), (["-vy"], ["-v"]), (["-yvv"], ["-vv"]), (["-v"], ["-v"])],
+)
+def test_corrected_rows_are_asked_about_again(typed: list[str], left: list[str]) -> None:
+    told = replace(
+        SUMMARY,
+        base_url=DEFAULT_BASE_URL,
+        command=("push", SUMMARY.input, *typed),
+        team=None,
+        states={State.UPDATED: 2, State.INVALID: 1},
+    )
+    step = after_push(told)
+    assert step is not None
+    assert step.command == " ".join(["bulk-sync push in/showings.failed.csv", *left])
