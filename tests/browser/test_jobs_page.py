@@ -67,6 +67,8 @@ def test_jobs_are_sorted_filtered_searched_and_opened(window: Browser, page: Pat
     )
     assert names(window) == ["refused"]
     assert window.js("document.getElementById('count').textContent") == "1 of 60 jobs"
+    assert window.js("countOf(1, 1, 'job')") == "1 job"
+    assert window.js("countOf(0, 1, 'job')") == "0 of 1 job"
     assert window.js("document.getElementById('job-2').rows[1].hidden")
     window.js("document.querySelector('a[href=\"#job-2\"]').click()")
     window.until("!document.getElementById('job-2').rows[1].hidden")

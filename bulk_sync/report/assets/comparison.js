@@ -5,7 +5,6 @@
   const rows = [...document.querySelectorAll(".compared")];
   const fold = document.querySelector(".fold");
   const classes = [...new Set(rows.map((row) => row.dataset.class))];
-  const number = (count) => count.toLocaleString("en");
   let wanted = null;
   let hay = null; // made at the first search
 
@@ -24,7 +23,7 @@
       fold.hidden = folded === 0;
       fold.open = folded > 0 && (words.length > 0 || wanted !== null);
     }
-    byId("count").textContent = found === rows.length ? `${number(found)} rows` : `${number(found)} of ${number(rows.length)} rows`;
+    byId("count").textContent = countOf(found, rows.length, "row");
     for (const one of byId("filters").children) one.setAttribute("aria-pressed", String(one.wanted === wanted));
   };
 

@@ -60,7 +60,6 @@
   // Filtering
 
   const LOOKS = [["all", null], ["failed", "failed"], ["to correct", "attention"], ["to run again", "stopped"], ["done", "good"]];
-  const number = (count) => count.toLocaleString("en");
   let look = null;
   let hay = null; // made at the first search
 
@@ -73,7 +72,7 @@
       job.hidden = !taken;
       found += taken;
     }
-    byId("count").textContent = found === jobs.length ? `${number(found)} jobs` : `${number(found)} of ${number(jobs.length)} jobs`;
+    byId("count").textContent = countOf(found, jobs.length, "job");
     for (const one of byId("filters").children) one.setAttribute("aria-pressed", String(one.look === look));
   };
   for (const [name, wanted] of LOOKS) {

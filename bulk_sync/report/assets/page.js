@@ -78,7 +78,6 @@
   let found = rows;
   let page = 0;
 
-  const number = (value) => value.toLocaleString("en");
   const time = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${number(Number((ms / 1000).toPrecision(3)))} s`);
 
   const choose = () => {
@@ -145,7 +144,7 @@
     const lines = found.slice(begin, begin + ON_A_PAGE).map(lineOf);
     byId("body").replaceChildren(...(lines.length ? lines : [make("tr", {}, make("td", { colSpan: 8, className: "none" }, "No rows match."))]));
     const of = cause === null ? "" : ` with ${cause}`;
-    const all = found.length === rows.length ? `${number(rows.length)} rows` : `${number(found.length)} of ${number(rows.length)} rows${of}`;
+    const all = countOf(found.length, rows.length, "row", of);
     byId("count").textContent = found.length > ON_A_PAGE ? `${all}; showing ${number(begin + 1)} to ${number(Math.min(begin + ON_A_PAGE, found.length))}` : all;
     where.textContent = `Page ${number(page + 1)} of ${number(last() + 1)}`;
     first.disabled = previous.disabled = page === 0;

@@ -80,7 +80,7 @@ def write_comparison_page(
 
 
 def _script() -> str:
-    return asset("folds.js") + asset("comparison.js")
+    return asset("common.js") + asset("comparison.js")
 
 
 @cache

@@ -106,7 +106,7 @@ class _Page:
 
     def write(self, made_at: datetime, version: str) -> None:
         """Write the page."""
-        file, jobs, script = self._file, self._result.jobs, asset("folds.js") + asset("jobs.js")
+        file, jobs, script = self._file, self._result.jobs, asset("common.js") + asset("jobs.js")
         found = jobs_verdict(self._result, self._steps)
         open_page(file, f"{self._jobs_file.name}: {found.sentence}", _style(), script)
         file.write(element("a", "Skip to the jobs", href="#jobs", class_="skip") + "\n")

@@ -84,7 +84,7 @@ def _write(
 
 @cache
 def _script() -> str:
-    return asset("folds.js") + asset("page.js")
+    return asset("common.js") + asset("page.js")
 
 
 def _top(summary: Summary, made_at: datetime, version: str) -> Html:

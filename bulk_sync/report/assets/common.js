@@ -1,5 +1,15 @@
 "use strict";
-// The script of every page: charts fold on a phone, and what is folded on a screen opens in print.
+// The script of every page.
+
+const number = (count) => count.toLocaleString("en");
+
+// "1 row", "7 rows", "3 of 7 rows"
+const countOf = (found, all, noun, of = "") => {
+  const whole = `${number(all)} ${noun}${all === 1 ? "" : "s"}`;
+  return found === all ? whole : `${number(found)} of ${whole}${of}`;
+};
+
+// Charts fold on a phone, and what is folded on a screen opens in print.
 (() => {
   const folds = [...document.querySelectorAll("details[data-fold]")];
   if (matchMedia("(max-width: 640px)").matches) {
