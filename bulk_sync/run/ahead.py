@@ -73,10 +73,10 @@ def _take_up(ahead: Ahead, sheet: Sheet, job: JobPlace) -> int:
     """Take changes for not done, as the push does, whose showings another file changed since."""
     with suppress(BulkSyncError, sqlite3.Error):
         path = _ledger_of(sheet, job)
-        me: str | None = None
-        if path != job.checkpoint:
-            with Store.read(job.checkpoint) as store:
-                me = store.database.writer()
+        with Store.read(job.checkpoint) as store:
+            me = None if path == job.checkpoint else store.database.writer()
+            if me is None and not store.database.ledger(job.base_url).has_other_writers():
+                return 0  # reading all of the ledger takes longer
         with _acknowledged(sheet, job, None) as entries:
             return ahead.take_up(one for one in entries if one.writer != me)
     return 0
