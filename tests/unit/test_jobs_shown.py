@@ -452,6 +452,16 @@ def test_a_note_of_many_jobs_is_said_once() -> None:
     assert "t0, t1, t2, t3, t4 and 4 more: The clock is wrong." in text
 
 
+def test_the_notes_of_many_jobs_dont_hide_what_comes_next() -> None:
+    jobs = tuple(
+        job(f"t{n}", summary(f"t{n}", {State.UPDATED: 1}, notes=(f"Assumed: {n} cells.",)))
+        for n in range(50)
+    )
+    text = "\n".join(ended(JobsResult(jobs), None))
+    assert text.count("Assumed") == 12
+    assert "and 38 more notes; --json has all of them" in text
+
+
 def test_names_and_reasons_cant_control_the_terminal() -> None:
     text = "\n".join(ended(JobsResult((cut("a\x1b[2J", GONE), good("b\nc"))), None))
     assert "\x1b" not in text

@@ -13,7 +13,7 @@ from rich.text import Text
 from bulk_sync.model.checked_jobs import CheckedJob, CheckedJobs
 from bulk_sync.model.rows import State
 from bulk_sync.report.facts import cause_text
-from bulk_sync.report.terminal.lines import show_line, show_sentence
+from bulk_sync.report.terminal.lines import show_line, show_sentence, show_some
 from bulk_sync.report.words import printable, span, time_of_day
 from bulk_sync.wording import and_more, are, counted, listed
 
@@ -37,10 +37,7 @@ def show_checked_jobs(console: Console, result: CheckedJobs, now: datetime) -> N
     lines = [f"{job.name}: {line}" for job in result.jobs for line in problems_of(job)]
     if lines:
         console.print()
-    for line in lines[:_MOST_LINES]:
-        show_line(console, line)
-    if more := and_more(len(lines) - _MOST_LINES, "line"):
-        show_line(console, f"{more}; --json has all of them")
+    show_some(console, lines, _MOST_LINES, "line")
     console.print()
     show_sentence(console, "All jobs", _total(result))
     show_sentence(console, "Done", _done(result, now))

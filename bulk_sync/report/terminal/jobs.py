@@ -22,7 +22,7 @@ from bulk_sync.report.jobs import (
     needs_a_person,
     remarks_of,
 )
-from bulk_sync.report.terminal.lines import show_labelled, show_line
+from bulk_sync.report.terminal.lines import show_labelled, show_line, show_some
 from bulk_sync.report.terminal.progress import View, lines_of
 from bulk_sync.report.terminal.table import Cell, Column, shortened, table_lines
 from bulk_sync.report.words import (
@@ -379,6 +379,8 @@ _AT_THE_END = (
 
 _MOST_NAMES = 5
 _MOST_REASONS = 20
+# Each sheet has notes of its own, which must not hide what to do next.
+_MOST_NOTES = 12
 
 
 def show_jobs(
@@ -393,8 +395,8 @@ def show_jobs(
     if verdict.detail is not None:
         show_line(console, verdict.detail)
     show_line(console, f"{verdict.sentence} {_rows_text(counts.rows, counts.done)}", style="bold")
-    for note, names in _notes(result.jobs).items():
-        show_line(console, f"{listed(names, _MOST_NAMES)}: {note}")
+    notes = [f"{listed(names, _MOST_NAMES)}: {note}" for note, names in _notes(result.jobs).items()]
+    show_some(console, notes, _MOST_NOTES, "note")
     if page is not None:
         show_labelled(console, "Page", page)
     if steps:

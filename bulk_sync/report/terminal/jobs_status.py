@@ -10,10 +10,10 @@ from rich.console import Console
 
 from bulk_sync.model.job_status import JobsStatus, JobStatus, LastRun, Progress
 from bulk_sync.model.rows import ERROR_STATES, State
-from bulk_sync.report.terminal.lines import show_line, show_sentence
+from bulk_sync.report.terminal.lines import show_sentence, show_some
 from bulk_sync.report.terminal.table import Cell, Column, table_lines
 from bulk_sync.report.words import printable, rate, time_of_day
-from bulk_sync.wording import and_more, counted
+from bulk_sync.wording import counted
 
 _STYLES = {
     Progress.DAMAGED: "red",
@@ -45,10 +45,7 @@ def show_jobs_status(console: Console, status: JobsStatus, now: datetime) -> Non
     lines = [f"{job.name}: {line}" for job in status.jobs for line in _words_of(job)]
     if lines:
         console.print()
-    for line in lines[:_MOST_LINES]:
-        show_line(console, line)
-    if more := and_more(len(lines) - _MOST_LINES, "line"):
-        show_line(console, f"{more}; --json has all of them")
+    show_some(console, lines, _MOST_LINES, "line")
     console.print()
     show_sentence(console, "All jobs", _total(status))
 

@@ -27,6 +27,14 @@ def show_line(console: Console, text: str, style: str = "") -> None:
     console.print(Text(printable(text), style=style), soft_wrap=not console.is_terminal)
 
 
+def show_some(console: Console, lines: Sequence[str], most: int, noun: str) -> None:
+    """Print the first lines, at most `most`, and how many more there are."""
+    for line in lines[:most]:
+        show_line(console, line)
+    if more := and_more(len(lines) - most, noun):
+        show_line(console, f"{more}; --json has all of them")
+
+
 def lines_of_parts(parts: Sequence[str], width: int) -> list[str]:
     """Join parts with commas, in lines of at most `width` characters that end between parts."""
     lines: list[str] = []
