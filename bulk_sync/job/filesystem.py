@@ -129,10 +129,18 @@ def not_writable(path: Path, error: sqlite3.Error, kind: str = "checkpoint") -> 
     """Return the error for a checkpoint, or a temporary one, that the disk or another refuses."""
     if path.parent.name.startswith(PREFIX):
         return OutputError(
-            f"{path.parent.parent}: temporary files can't be written there ({error}). Make room, "
-            "or set TMPDIR to another folder."
+            f"{path.parent.parent}: temporary files can't be written there ({_words(error)}). Make "
+            "room, or set TMPDIR to another folder."
         )
-    return OutputError(f"{path}: the {kind} can't be written ({error}). {_advice_on(error)}.")
+    return OutputError(
+        f"{path}: the {kind} can't be written ({_words(error)}). {_advice_on(error)}."
+    )
+
+
+def _words(error: sqlite3.Error) -> str:
+    """Return what SQLite says, and of a full disk no more than that."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return "the disk is full" if code & 0xFF == sqlite3.SQLITE_FULL else str(error)
 
 
 def _advice_on(error: sqlite3.Error) -> str:

@@ -11,7 +11,7 @@ from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.errors import BulkSyncError, InputError
 from bulk_sync.job.database import Job
 from bulk_sync.job.store import Store
-from bulk_sync.model.rows import ACKNOWLEDGED_STATES, ERROR_STATES, State, Tally
+from bulk_sync.model.rows import ERROR_STATES, State, Tally
 from bulk_sync.model.summaries import ReportFiles, Summary, Traffic
 from bulk_sync.report.causes import problems_of
 from bulk_sync.settings.files import Files
@@ -43,7 +43,7 @@ def summary_of_job(store: Store, files: Files) -> Summary:
     problems, causes = problems_of(store.views.bad_rows()) if any_bad else ((), ())
     totals = store.views.totals()
     left_out = store.views.left_out() if job.partial else 0
-    acknowledged = sum(counts.get(state, 0) for state in ACKNOWLEDGED_STATES)
+    decided = sum(count for state, count in counts.items() if state not in _NOT_SENT)
     # The job counts the seconds of runs that ended; the time line has those of killed ones, too,
     # though not of all runs.
     seconds = max(job.seconds, store.views.seconds_sent())
@@ -61,10 +61,10 @@ def summary_of_job(store: Store, files: Files) -> Summary:
             totals.retries,
             totals.throttled,
             seconds,
-            rows_per_second=acknowledged / seconds if seconds else 0.0,
+            rows_per_second=decided / seconds if seconds else 0.0,
             limit=limit,
             source=source,
-            decided=sum(count for state, count in counts.items() if state not in _NOT_SENT),
+            decided=decided,
         ),
         files=_files(files, None, any_bad=any_bad),
         notes=_notes_on(job, left_out),

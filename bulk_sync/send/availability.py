@@ -342,4 +342,9 @@ class Availability:
         return isinstance(seen, Reply) and shows_api_is_up(seen)
 
     def _stop_for_outage(self, why: str) -> None:
-        self._halt.stop(Outage(f"Nothing gets through to the API: {why}"))
+        self._halt.stop(
+            Outage(
+                f"Nothing gets through to the API: {why}. Run again later; if it stays so, check "
+                "--base-url, and what lies between"
+            )
+        )

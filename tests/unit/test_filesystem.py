@@ -154,5 +154,7 @@ def test_a_full_temporary_folder_is_not_called_a_checkpoint(tmp_path: Path) -> N
         translated(folder / "check.sqlite"),
     ):
         raise error
-    assert str(raised.value).startswith(f"{tmp_path}: temporary files can't be written there")
+    assert str(raised.value).startswith(
+        f"{tmp_path}: temporary files can't be written there (the disk is full)."
+    )
     assert "TMPDIR" in str(raised.value)

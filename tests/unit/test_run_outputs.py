@@ -10,7 +10,7 @@ from bulk_sync.address import SANDBOX_TARGET
 from bulk_sync.errors import InputError, OutputError, StoppedEarly, UsageError
 from bulk_sync.job.database import Job
 from bulk_sync.job.store import Store
-from bulk_sync.model.rows import RateSource, State, Tally
+from bulk_sync.model.rows import Outcome, RateSource, State, Tally
 from bulk_sync.run.outputs import check_outputs, refuse_names, write_failed_rows
 from bulk_sync.run.purge import PURGED_NOTE, purge_or_explain, why_not_to_purge
 from bulk_sync.run.summary import (
@@ -137,6 +137,22 @@ def test_the_summary_of_a_run_has_its_own_traffic_and_all_notes(tmp_path: Path) 
         "of sending",
         "of the budget",
     )
+
+
+def test_the_rate_of_a_killed_run_counts_rejected_rows_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.scratch() as store:
+        stage(store, [("a", "3"), ("b", "4"), ("c", "5")])
+        first, second, _ = store.outbox.exchange(limit=100)
+        store.outbox.exchange(
+            [Outcome(first.id, State.UPDATED, 1), Outcome(second.id, State.REJECTED, 1)]
+        )
+        # The time line has them; the job counts no seconds for a run that was killed.
+        monkeypatch.setattr(type(store.views), "seconds_sent", lambda _: 4.0)
+        summary = summary_of_job(store, files_in(tmp_path))
+    assert summary.states[State.PENDING] == 1
+    assert (summary.traffic.seconds, summary.traffic.rows_per_second) == (4.0, 0.5)
 
 
 def test_a_rehearsal_says_first_that_it_was_one(tmp_path: Path) -> None:
