@@ -39,10 +39,12 @@ settings.register_profile(
 )
 settings.load_profile("gate")
 
-# A shell starts what is to run in the background deaf to Ctrl-C, and the programs started here
-# would be deaf too.
+# A shell starts what is to run in the background deaf to Ctrl-C, and nohup deaf to a closed
+# terminal; the programs started here would be deaf too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

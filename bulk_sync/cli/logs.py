@@ -116,7 +116,7 @@ class _File(WatchedFileHandler):
             raise OSError(errno.EINVAL, "a pipe can't be the log")
         if path.is_file() and not may_replace(path, Output.LOG):
             raise OSError(
-                errno.EEXIST,
+                errno.EINVAL,
                 "bulk-sync did not write this file as a log, so nothing is added to it. Name "
                 "another file, or move this one away",
             )

@@ -280,7 +280,7 @@ class Stated:
         if seen.of_account and SOURCES[int(self.source)] is RateSource.HEADER:
             self.lone_at = -math.inf
         else:
-            self.source = 0.0
+            self.__init__()  # type: ignore[misc]  # a free slot in its place
 
     def doubt(self, now: Now, until: float) -> None:
         """Let one request leave before a reset after `until`; its reply shows if that is true."""

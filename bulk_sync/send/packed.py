@@ -2,7 +2,7 @@
 
 Every value of its parts is a number, a list of numbers, or another part or a list of parts; they
 are written in the order of their fields, those in lists last. A part in a list whose first number
-is 0 is a free slot: it is written as a fresh one, whatever an earlier use has left in it.
+is 0 is a free slot, and equal to a fresh one.
 """
 
 from __future__ import annotations

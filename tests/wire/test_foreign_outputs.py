@@ -204,7 +204,8 @@ def test_a_sheet_with_a_long_name_has_files_with_shorter_ones(
         assert first.code == 3, first.err
         again = program("push", long, *to)
         assert again.summary["requests"] <= 1
-        assert program("status", long).code == program("report", long).code == 0
+        assert program("status", long).code == 3  # a row to correct
+        assert program("report", long).code == 0
         failed = first.summary["failed"]
         assert program("push", failed, *to, "--max-problems", "100%").code == 3
         pushed = program("reconcile", long, "--with", "o.csv", "--push", *to)
