@@ -30,7 +30,12 @@ from bulk_sync.errors import BulkSyncError, Interrupted, OutputError, UsageError
 from bulk_sync.folders import NO_STATE_FOLDER, state_folder
 from bulk_sync.model.rows import Allowance, RateSource
 from bulk_sync.model.summaries import Finding
-from bulk_sync.report.words import allowance_text, rate, span
+from bulk_sync.report.words import (
+    allowance_text,
+    local_time,
+    rate,
+    span,
+)
 from bulk_sync.run.shared_limit import known_pace, pace_file
 from bulk_sync.scratch import scratch_folder
 from bulk_sync.secret import check_key
@@ -51,7 +56,7 @@ from bulk_sync.settings.creating import Creating
 from bulk_sync.settings.sending import Sending
 from bulk_sync.settings.target import Target
 from bulk_sync.version import __version__
-from bulk_sync.wording import counted, local_time
+from bulk_sync.wording import counted
 
 # A larger difference from the server's clock is reported: times in reports are this machine's.
 _CLOCK_SECONDS = 30.0

@@ -1,12 +1,11 @@
-"""Counts, lists and moments in words: plurals, verbs, and lists that end in "and 7 more". Pure.
+"""Counts and lists as English has them: plurals, verbs, and lists that end in "and 7 more". Pure.
 
-Every layer writes sentences with them; these are the only places where they are put into words.
+Every layer writes sentences about counts; these are the only places where they are put into words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:
@@ -57,11 +56,3 @@ def enumerated(parts: Sequence[str], rest: int = 0) -> str:
     """Return `a`, `a and b`, `a, b and c`; with a `rest`, as many more at the end."""
     *others, last = [*parts, f"{rest:,} more"] if rest > 0 else parts
     return f"{', '.join(others)} and {last}" if others else last
-
-
-def local_time(moment: datetime, *, is_past: bool = False) -> str:
-    """Return a moment as this machine's time of day, with the date: `2026-03-14 17:00`."""
-    # Round up: a request in the minute that is shown is never too early. What has happened already
-    # must not seem to be still to come.
-    local = moment.astimezone() + timedelta(seconds=0 if is_past else 59)
-    return local.isoformat(sep=" ", timespec="minutes")[:16]

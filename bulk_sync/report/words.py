@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct
 
 from bulk_sync.model.comparison import Author, RowClass
 from bulk_sync.model.rows import Allowance, RateSource, State
-from bulk_sync.wording import counted, local_time
+from bulk_sync.wording import counted
 
 
 class Look(Struct, frozen=True):
@@ -193,6 +193,14 @@ def time_of_day(moment: datetime, now: datetime) -> str:
     """Return a moment as this machine's time of day, with the date if that is not today's."""
     text = local_time(moment, is_past=moment <= now)
     return text.removeprefix(f"{now.astimezone().date().isoformat()} ")
+
+
+def local_time(moment: datetime, *, is_past: bool = False) -> str:
+    """Return a moment as this machine's time of day, with the date: `2026-03-14 17:00`."""
+    # Round up: a request in the minute that is shown is never too early. What has happened already
+    # must not seem to be still to come.
+    local = moment.astimezone() + timedelta(seconds=0 if is_past else 59)
+    return local.isoformat(sep=" ", timespec="minutes")[:16]
 
 
 def local_second(moment: datetime) -> str:

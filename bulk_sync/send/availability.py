@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import anyio
 
+from bulk_sync.clock import utc_text
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
 from bulk_sync.quantities import duration_text
 from bulk_sync.send.account_watch import AccountWatch
@@ -21,7 +22,6 @@ from bulk_sync.send.halt import Stopping
 from bulk_sync.send.headers import retry_after
 from bulk_sync.send.outcomes import Outcomes
 from bulk_sync.send.transport.interface import Failure, Reply
-from bulk_sync.wording import local_time
 
 log = logging.getLogger("bulk_sync.send")
 
@@ -108,7 +108,7 @@ class Availability:
         except NoPermit as none:
             now = self._clock.monotonic()
             if not none.asked_by_api and now + none.seconds > self._deadline:
-                at = local_time(self._clock.now() + timedelta(seconds=none.seconds))
+                at = utc_text(self._clock.now() + timedelta(seconds=none.seconds))
                 self._halt.stop(
                     StoppedEarly(
                         f"The next request may leave at {at}, "
@@ -131,7 +131,7 @@ class Availability:
     def stop(self, reason: BulkSyncError, again_in_seconds: float | None) -> None:
         """Stop the run, with the time from which to run again, if it is known."""
         if again_in_seconds is not None:
-            at = local_time(self._clock.now() + timedelta(seconds=again_in_seconds))
+            at = utc_text(self._clock.now() + timedelta(seconds=again_in_seconds))
             reason = type(reason)(f"{reason}. Run again after {at}")
         self._halt.stop(reason)
 

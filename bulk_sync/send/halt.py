@@ -8,9 +8,8 @@ from datetime import timedelta
 
 import anyio
 
-from bulk_sync.clock import Clock
+from bulk_sync.clock import Clock, utc_text
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
-from bulk_sync.wording import local_time
 
 
 class Stopping(Exception):
@@ -44,7 +43,7 @@ class Halt:
         if left > 0:  # staging may have taken longer than the deadline allows
             await clock.sleep(left)
         over_since = max(0.0, clock.monotonic() - deadline)
-        at = local_time(clock.now() - timedelta(seconds=over_since), is_past=True)
+        at = utc_text(clock.now() - timedelta(seconds=over_since))
         self.stop(StoppedEarly(f"The time that --deadline or --finish-by sets was over at {at}"))
 
     @contextmanager
