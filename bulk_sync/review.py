@@ -41,7 +41,7 @@ from bulk_sync.send.bounds import Bounds
 from bulk_sync.settings.push import PushSettings
 
 _TEAM_SECONDS = 15.0
-"""How long a person waits for the name of the team. The push asks for it again, and longer."""
+"""The longest wait for the team's name. The push asks for it again, and waits longer."""
 
 
 def look_over(

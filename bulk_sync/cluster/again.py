@@ -17,10 +17,10 @@ from bulk_sync.clock import Clock
 from bulk_sync.wording import counted
 
 MOST_TASKS = 5
-"""How often a job is handed out."""
+"""The maximum of tasks that a job is given."""
 
 ALONE_SECONDS = 120.0
-"""How long a job that is handed out again may take until it sends, before the next one begins."""
+"""The longest wait for a job that is handed out again to send, before the next one begins."""
 
 _POLL_SECONDS = 0.1
 

@@ -1,4 +1,4 @@
-"""The changes of a staged sheet beside what the API acknowledged, in a temporary store."""
+"""The changes of a staged sheet compared with what the API acknowledged, in a temporary store."""
 
 from __future__ import annotations
 

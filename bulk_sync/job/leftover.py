@@ -14,7 +14,7 @@ from bulk_sync.settings.history import History
 
 
 class Sending(NamedTuple):
-    """What a push has beyond a check: its options about earlier runs, its key and the team."""
+    """The options about earlier runs, the key and the team: a check has none of them."""
 
     history: History
     account: LedgerAccount
@@ -48,9 +48,8 @@ def left_by(
     """Return what the job there has had of a staged sheet; mark rows that it spares as `updated`.
 
     Nothing without a job for that API, or if the push would begin another one (`Adoption.adopt`,
-    --fresh). A
-    checkpoint that can't be read spares nothing; the push has the words for that. `digest` and
-    `meaning` are those of the sheet; see `database.Job`.
+    --fresh). A checkpoint that can't be read spares nothing; the push has the words for that.
+    `digest` and `meaning` are those of the sheet; see `database.Job`.
     """
     is_forgotten = place.sending is not None and place.sending.history.fresh
     if is_forgotten or not place.checkpoint.exists():

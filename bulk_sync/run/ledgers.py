@@ -173,7 +173,7 @@ def acknowledged_values(settings: ReconcileSettings) -> Iterator[KnownValues]:
 
 
 class KnownShowings(Struct, frozen=True):
-    """What a job's ledger has of some showings, and its file if that isn't the checkpoint."""
+    """Entries of a job's ledger for some showings, and its file if that isn't the checkpoint."""
 
     found: Sequence[Acknowledged]
     path: Path | None = None

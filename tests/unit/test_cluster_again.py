@@ -14,7 +14,7 @@ from bulk_sync.cluster.again import ALONE_SECONDS, MOST_TASKS, Again, WorkersDie
 from tests.simulation import VirtualClock, in_virtual_time
 
 ALLOWED = 3
-"""How often Dask lets workers die under a task."""
+"""The maximum of workers that Dask lets die under a task."""
 
 
 @dataclass

@@ -36,7 +36,7 @@ ADDRESS = {"unique_showing_key", "showing_id", "report_id"}
 
 
 def shown(explanation: Explanation, width: int | None = None) -> str:
-    """What the terminal shows; without a width, what a file gets."""
+    """The text on a terminal of this width; without a width, that in a file."""
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=width is not None, no_color=True)
     show_explanation(console, explanation)

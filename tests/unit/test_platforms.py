@@ -1,4 +1,4 @@
-"""What systems have otherwise: simulated here, at least as strict as the real ones."""
+"""Differences between systems: simulated here, at least as strict as the real ones."""
 
 from __future__ import annotations
 

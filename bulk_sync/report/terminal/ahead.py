@@ -1,4 +1,4 @@
-"""What a push would do, on a terminal: at the end of `check`, and before the question of a push."""
+"""The facts of a push to come, on a terminal: at the end of `check`, and before the question."""
 
 from __future__ import annotations
 

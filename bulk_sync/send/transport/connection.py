@@ -166,7 +166,7 @@ class Connection(Protocol):
 
 
 def _unread(socket: int) -> Callable[[], object]:
-    """Return a function that tells at once whether a socket has something to read."""
+    """Return a function that says without waiting whether a socket has something to read."""
     make_poll: Any = getattr(select, "poll", None)
     if make_poll is None:  # on Windows
         return lambda: select.select([socket], [], [], 0)[0]
