@@ -126,6 +126,16 @@ def test_the_time_to_go_counts_the_short_waits_that_set_the_pace(every_seconds: 
     assert view.seconds_left() == pytest.approx(30, abs=1)
 
 
+def test_after_a_burst_the_time_to_go_is_that_of_the_limit_that_was_found() -> None:
+    clock, tally = Still(), Tally(total=900, limit=4.0, source=RateSource.FOUND)
+    view = progress_view.View(tally, clock)
+    clock.at = 10
+    tally.decided = {State.UPDATED: 200}
+    view.look()
+    assert view.per_second == pytest.approx(20)
+    assert view.seconds_left() == pytest.approx(700 / 4)
+
+
 @pytest.mark.usefixtures("utc")
 def test_a_long_wait_has_its_end() -> None:
     clock = Still()

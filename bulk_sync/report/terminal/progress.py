@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bulk_sync.model.estimates import seconds_to_send, windows_for
-from bulk_sync.model.rows import ERROR_STATES, Tally
+from bulk_sync.model.rows import ERROR_STATES, RateSource, Tally
 from bulk_sync.report.terminal.lines import lines_of_parts
 from bulk_sync.report.words import (
     about,
@@ -124,6 +124,9 @@ class View:
         is_known = per_second > 0 and self._sending >= _SOONEST_ESTIMATE
         if not rows or not is_known or tally.trouble is not None:
             return None
+        # The rows of a first burst may still be among those of the last seconds.
+        if tally.limit and tally.source is RateSource.FOUND:
+            per_second = min(per_second, tally.limit)
         windows = windows_for((), tally.allowances, self._clock.now(), tally.leave)
         held = max(0.0, tally.waiting_until - self._looked)
         seconds = seconds_to_send(rows, per_second, windows, held_seconds=held)
