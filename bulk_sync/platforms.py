@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from threading import Event
@@ -197,21 +199,26 @@ def why_refused(error: OSError) -> str:
 # Terminals
 
 
+# How often a wait for a line hears a signal that came just before it, which interrupts no read.
+_SIGNAL_POLL_SECONDS = 0.2
+
+
 @contextmanager
-def typed_lines(descriptor: int) -> Iterator[None]:
+def typed_lines(descriptor: int) -> Iterator[Callable[[], None]]:
     """Let a terminal show what is typed and give it line by line, whatever mode it was left in.
 
-    What was typed before the block is dropped. Elsewhere than on a POSIX terminal nothing is done.
+    Yields a function that waits for a line, so that the read after it doesn't. What was typed
+    before the block is dropped. Elsewhere than on a POSIX terminal nothing is done.
     """
     try:
         termios: Any = import_module("termios")  # not on Windows
     except ImportError:
-        yield
+        yield _no_wait
         return
     try:
         before = termios.tcgetattr(descriptor)
     except (termios.error, OSError):
-        yield
+        yield _no_wait
         return
     mode = [*before]
     mode[0] |= termios.ICRNL
@@ -219,10 +226,19 @@ def typed_lines(descriptor: int) -> Iterator[None]:
     with suppress(termios.error):
         termios.tcsetattr(descriptor, termios.TCSAFLUSH, mode)
     try:
-        yield
+        yield partial(_wait_for_input, descriptor)
     finally:
         with suppress(termios.error):
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _no_wait() -> None:
+    """Leave the waiting to the read."""
+
+
+def _wait_for_input(descriptor: int) -> None:
+    while not select.select([descriptor], [], [], _SIGNAL_POLL_SECONDS)[0]:
+        pass
 
 
 # Users, processes and limits

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -122,8 +122,8 @@ def _answer(text: str) -> bool:
     """Ask on the terminal until the answer is yes or no."""
     with signals.raising():
         try:
-            with platforms.typed_lines(sys.stdin.fileno()):
-                return typed_yes(text)
+            with platforms.typed_lines(sys.stdin.fileno()) as wait:
+                return typed_yes(text, wait)
         except Interrupted:
             with suppress(OSError):
                 sys.stdout.write("\nNothing was sent.\n")
@@ -133,12 +133,16 @@ def _answer(text: str) -> bool:
             return False
 
 
-def typed_yes(text: str) -> bool:
-    """Return what was typed on standard input; the end of the input is no."""
+def typed_yes(text: str, wait: Callable[[], None] = lambda: None) -> bool:
+    """Return what was typed on standard input; the end of the input is no.
+
+    `wait` is called before each read.
+    """
     getattr(sys.stdin, "reconfigure", lambda **_: None)(errors="replace")
     while True:
         sys.stdout.write(text)
         sys.stdout.flush()
+        wait()
         line = sys.stdin.readline()
         if not line:
             sys.stdout.write("\n")

@@ -262,6 +262,26 @@ def test_a_terminal_in_raw_mode_gives_lines_for_the_question() -> None:
         os.close(theirs)
 
 
+def test_a_signal_that_came_just_before_the_wait_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It interrupts no call of the system: only a wait that ends by itself lets Python see it."""
+    waits: list[float] = []
+
+    def nothing_twice(ready: list[int], *_: object) -> tuple[list[int], list[int], list[int]]:
+        waits.append(float(str(_[-1])))
+        return (ready if len(waits) == 3 else []), [], []
+
+    ours, theirs = pty.openpty()
+    try:
+        with platforms.typed_lines(theirs) as wait:
+            monkeypatch.setattr(select, "select", nothing_twice)
+            wait()
+        assert len(waits) == 3
+        assert all(0 < seconds < 1 for seconds in waits)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
 def test_too_many_changes_are_refused_without_a_question(
     program: Program, sheet: Path, person: Person
 ) -> None:
