@@ -213,10 +213,14 @@ def test_a_run_whose_lock_another_host_takes_sends_nothing_more(
     taken = note_path(ledger if of_ledger else tmp_path / "s.checkpoint.sqlite")
 
     def script(request: Request, _: int) -> Deed:
-        if request.key == "ext_3":
-            own = json.loads(taken.read_bytes())
-            other = own | {"host": "elsewhere", "boot": "other", "token": "other"}
-            taken.write_text(json.dumps(other), encoding="utf-8")
+        # With each request, because this run's renewal may write over a note between its look at
+        # the note and its write.
+        if request.key != "ext_0":
+            written = taken.read_bytes()
+            own = json.loads(written)
+            other = json.dumps(own | {"host": "elsewhere", "boot": "other", "token": "other"})
+            with taken.open("r+b") as file:
+                file.write(other.encode().ljust(len(written)))
         return good
 
     with fault_server(script) as journal:
