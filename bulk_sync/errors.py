@@ -11,6 +11,7 @@
     ├── StoppedEarly          6  run again, the rest is pending: --deadline, --max-failures
     ├── CheckpointBusy        7  wait for the other run
     ├── OutputError           8  make room, or grant permission, then run again
+    │   ├── CheckpointLocked  8  another program has it open: end that, then run again
     │   └── NameTaken         8  another file has the output's name: it was written to a free one
     ├── Declined            130  push again: the question before the first row was not answered yes
     └── Interrupted 129/130/143  run again: a closed terminal, Ctrl-C, SIGTERM
@@ -98,6 +99,10 @@ class OutputError(BulkSyncError):
     """An output can't be written."""
 
     exit_code = 8
+
+
+class CheckpointLocked(OutputError):
+    """Another program keeps SQLite's lock on a checkpoint, or the folder has no locks."""
 
 
 class NameTaken(OutputError):

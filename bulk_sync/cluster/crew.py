@@ -33,7 +33,14 @@ from bulk_sync.cluster.messages import (
     Work,
 )
 from bulk_sync.cluster.remote import Exchange, Lease, leased
-from bulk_sync.errors import BulkSyncError, CheckpointBusy, Outage, StoppedEarly, UsageError
+from bulk_sync.errors import (
+    BulkSyncError,
+    CheckpointBusy,
+    CheckpointLocked,
+    Outage,
+    StoppedEarly,
+    UsageError,
+)
 from bulk_sync.model.summaries import JobResult
 from bulk_sync.run.cell_rules import home_zone
 from bulk_sync.run.follow import Callbacks, StopRequest
@@ -289,6 +296,8 @@ class _Task:
         try:
             with leased(self._exchange, name, self._worker) as lease:
                 result = self._run(end, lease)
+                if _is_busy(result):
+                    lease.renew()  # who has the job decides whether to wait
                 self._is_fenced_off, self.is_cut_off = lease.is_lost, lease.is_given_up
                 return result
         except BulkSyncError as error:
@@ -333,10 +342,16 @@ class _Task:
 
 
 def _is_busy(result: JobResult) -> bool:
-    """Return whether nothing was done because another holds the checkpoint."""
+    """Return whether nothing was done because another holds the checkpoint.
+
+    One that was stopped in the middle of a commit keeps SQLite's lock, at times alone: some network
+    folders share that one only.
+    """
     parts = () if result.batch is None else result.batch.parts
     errors = [result.error, *(one.error for one in parts)]
-    return not result.summaries and any(isinstance(one, CheckpointBusy) for one in errors)
+    return not result.summaries and any(
+        isinstance(one, CheckpointBusy | CheckpointLocked) for one in errors
+    )
 
 
 class CrewPlugin(WorkerPlugin):

@@ -115,9 +115,13 @@ class Lease:
     def keep(self) -> None:
         """Renew the lease until `end`, for a thread."""
         while not self._ended.wait(RENEWAL_SECONDS) and not self.is_lost:
-            asked = self._clock.monotonic()
-            with suppress(OSError, BulkSyncError):
-                self.take(asked, _answer(self._exchange, Renew(self.epoch, self.job, self.number)))
+            self.renew()
+
+    def renew(self) -> None:
+        """Ask once for more time, from any thread; `is_lost` says whether another has the job."""
+        asked = self._clock.monotonic()
+        with suppress(OSError, BulkSyncError):
+            self.take(asked, _answer(self._exchange, Renew(self.epoch, self.job, self.number)))
 
     def end(self) -> None:
         """Release the lease."""

@@ -32,6 +32,7 @@ from bulk_sync.job.damage import (
     refuse_special_files,
     translated,
 )
+from bulk_sync.job.fence import Fence
 from bulk_sync.job.filesystem import choose_journal, refuse_without_shared_memory
 from bulk_sync.job.health import examine, place_of_ledger
 from bulk_sync.job.ledger import SHARED, Ledger
@@ -140,6 +141,7 @@ class Database:
         self.connection = connection
         self.path = path
         self.shared_ledger = shared_ledger
+        self._fence = Fence(path)
         self._identities = {one: _identity(one) for one in (path, shared_ledger) if one}
         # Settled rows that this run sends again: see `Known.find_overwritten`.
         connection.execute("CREATE TEMP TABLE IF NOT EXISTS overwritten (id INTEGER PRIMARY KEY)")
@@ -188,18 +190,27 @@ class Database:
 
     @contextmanager
     def commit(self) -> Iterator[sqlite3.Connection]:
-        """Run the block as one durable transaction: all of it, or nothing."""
+        """Run the block as one durable transaction: all of it, or nothing.
+
+        Raises CheckpointBusy when another run has taken the checkpoint: see `take`.
+        """
         with translated(self.path, in_use=True, ledger=self.shared_ledger):
             # IMMEDIATE, because a read transaction that turns into a write fails with SQLITE_BUSY
             # at once when another process has written since, whatever the busy timeout says.
             self.connection.execute("BEGIN IMMEDIATE")
             try:
+                self._fence.check(self.connection)
                 yield self.connection
                 self.connection.execute("COMMIT")
             except BaseException:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
+
+    def take(self) -> None:
+        """Take the checkpoint for this run: one that had it before can't commit any more."""
+        with self.commit() as db:
+            self._fence.put(db)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -305,6 +316,8 @@ class Database:
     def purge(self) -> None:
         """Remove cells, patches and messages from the rows and from free pages; see `job.purge`."""
         with translated(self.path, in_use=True, ledger=self.shared_ledger):
+            with self.commit():
+                pass  # not while another run works with them
             purge(self.connection, self.path)
 
     def attach(self, others: Mapping[str, Database]) -> sqlite3.Connection:
@@ -358,6 +371,7 @@ def opened(
             )
         keep_in_wal(connection, kept=is_large(path))
         database = Database(connection, path, shared_ledger)
+        database.take()
         yield database
         if database.missing() is None:
             seal(connection, path)

@@ -18,7 +18,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from bulk_sync.errors import OutputError
+from bulk_sync.errors import CheckpointLocked, OutputError
 from bulk_sync.scratch import PREFIX
 
 _PAGE_BYTES = 4096
@@ -132,9 +132,16 @@ def not_writable(path: Path, error: sqlite3.Error, kind: str = "checkpoint") -> 
             f"{path.parent.parent}: temporary files can't be written there ({_words(error)}). Make "
             "room, or set TMPDIR to another folder."
         )
-    return OutputError(
+    kind_of_error = CheckpointLocked if _is_locked(error) else OutputError
+    return kind_of_error(
         f"{path}: the {kind} can't be written ({_words(error)}). {_advice_on(error)}."
     )
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    # SQLite calls a file system without locks busy, too (ENOLCK, in its unix VFS).
+    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def _words(error: sqlite3.Error) -> str:
@@ -158,8 +165,7 @@ def _advice_on(error: sqlite3.Error) -> str:
         )
     if code == sqlite3.SQLITE_IOERR_GETTEMPPATH:
         return "No temporary folder can be written: set TMPDIR"
-    if code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        # SQLite calls a file system without locks busy, too (ENOLCK, in its unix VFS).
+    if _is_locked(error):
         return (
             "Another program has it open, or its file system keeps no locks: end that program, or "
             "name a checkpoint on a local disk with --checkpoint"

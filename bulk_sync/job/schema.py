@@ -23,7 +23,7 @@ from bulk_sync.job import ledger, timeline
 from bulk_sync.job.layout import KINDS, Layout, difference, layout_of_script
 from bulk_sync.job.purge import PURGED_MESSAGE, PURGED_REASONS
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 
 APPLICATION_ID = 0x6253796E  # "bSyn"
 """Marks our files among other SQLite files (PRAGMA application_id)."""
@@ -32,6 +32,13 @@ _SEALED = """
 CREATE TABLE sealed (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     changed_ns INTEGER NOT NULL    -- the modification time that the file got: see `sealing.seal`
+);
+"""
+
+_HOLDER = """
+CREATE TABLE holder (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    token TEXT NOT NULL            -- random, of the run that opened the file last: see `fence`
 );
 """
 
@@ -161,6 +168,7 @@ CREATE TABLE acknowledged (
 );
 {_SEALED}
 {_PLACE}
+{_HOLDER}
 """
 
 _LEDGER = ledger.SCHEMA.format(schema="main")
@@ -361,6 +369,7 @@ MIGRATIONS = {
         {_VIEW_OF_VERSION_11}
         {ledger.NEW_TIMES.format(schema="main")}
     """,
+    11: _HOLDER,
 }
 
 

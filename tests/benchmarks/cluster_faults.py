@@ -1,7 +1,7 @@
 """Kill, stop and mislead the processes of a Dask cluster while jobs run, and ask the API.
 
     python -m tests.benchmarks.cluster_faults [--rounds 20] [--seed 1] [--part killed ...]
-        [--namespaces]
+        [--namespaces] [--keep FOLDER]
 
 Teams share nothing but the cluster; the sandbox's journal is the witness. The parts, with what is
 promised in docs/cluster.md:
@@ -40,6 +40,7 @@ import json
 import os
 import random
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,17 +204,21 @@ class Round:
     def ended(self, running: subprocess.Popen[str], code: int) -> dict[str, Any]:
         """Wait for the end of the run, and expect its exit code."""
         out, err = running.communicate(timeout=1200)
-        self.expect(running.returncode == code, f"exit code {running.returncode}: {err[-500:]}")
-        self.expect("Traceback" not in err, f"a traceback: {err}")
         summary: dict[str, Any] = json.loads(out) if out else {}
+        jobs = {job["job"]: job for job in summary.get("jobs", ())}
+        ended = f"exit code {running.returncode}: {jobs}: {err[-500:]}"
+        self.expect(running.returncode == code, ended)
+        self.expect("Traceback" not in err, f"a traceback: {err}")
         return summary
 
     def check(self) -> None:
         """Compare what North got with the sheets, and the results with both."""
         for team, keys in enumerate(self.keys):
-            rows = read_csv(self._sheet(team).with_suffix(".results.csv"))
+            results_file = self._sheet(team).with_suffix(".results.csv")
+            rows = read_csv(results_file) if results_file.exists() else []
             updated = [row["unique_showing_key"] for row in rows if row["state"] == "updated"]
-            self.expect(updated == keys, f"results of team {team}: {len(updated)} rows updated")
+            states = dict(Counter(row["state"] for row in rows))
+            self.expect(updated == keys, f"results of team {team}: {states}")
         sent = Counter(str(entry["key"]) for entry in self.patches())
         held = {
             str(entry["key"]): json.loads(entry["body"])["feedback"]
@@ -454,6 +459,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first round")
     parser.add_argument("--part", choices=[*PARTS, "clock"], action="append")
     parser.add_argument("--namespaces", action="store_true", help="cut off workers in networks")
+    parser.add_argument("--keep", type=Path, help="a folder for the files of rounds with faults")
     options = parser.parse_args(arguments)
     parts, every = options.part or [*PARTS, "clock"], {**PARTS, **NETWORK_PARTS}
     if options.namespaces:
@@ -477,6 +483,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 counts.rounds[part] += 1
                 for sentence in counts.broken[known:]:
                     print(sentence, flush=True)
+                if options.keep is not None and counts.broken[known:]:
+                    journal = json.dumps(one.patches())
+                    (folder / name / "journal.json").write_text(journal, "utf-8")
+                    shutil.copytree(folder / name, options.keep / name, dirs_exist_ok=True)
     print(
         f"rounds {dict(counts.rounds)}: {counts.sent} requests, {counts.twice} of them a second "
         f"time; rules broken: {len(counts.broken)}"

@@ -16,10 +16,20 @@ from distributed.comm.core import CommClosedError
 
 from bulk_sync.cluster.connect import Installed, differences, local_workers, register
 from bulk_sync.cluster.coordinator import _Placed
-from bulk_sync.cluster.crew import Crew, run_job
+from bulk_sync.cluster.crew import Crew, _is_busy, run_job
 from bulk_sync.cluster.messages import LEASH_SECONDS, Line, Order, Stop
 from bulk_sync.cluster.probe import Seen, judged, look
-from bulk_sync.errors import Interrupted, Outage, StoppedEarly, UsageError
+from bulk_sync.errors import (
+    BulkSyncError,
+    CheckpointBusy,
+    CheckpointLocked,
+    Interrupted,
+    Outage,
+    OutputError,
+    StoppedEarly,
+    UsageError,
+)
+from bulk_sync.model.summaries import Batch, JobResult, Part
 from bulk_sync.run.follow import StopRequest
 from tests.benchmarks import namespaces
 from tests.helpers import SimulatedClock, poll
@@ -241,3 +251,21 @@ def test_a_benchmark_without_the_right_to_namespaces_says_so(
     monkeypatch.setattr(namespaces, "_ip", refuse)
     assert namespaces.enter("tests.benchmarks.cluster_faults", ()) == 2
     assert "not permitted here: Operation not permitted. Run it as root" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "waits"),
+    [
+        (CheckpointBusy("x"), True),
+        (CheckpointLocked("x"), True),  # by a task that was stopped in the middle of a commit
+        (OutputError("x"), False),
+        (Outage("x"), False),
+        (None, False),
+    ],
+)
+def test_a_task_waits_for_another_one_that_has_the_checkpoint(
+    error: BulkSyncError | None, waits: bool
+) -> None:
+    assert _is_busy(JobResult("north", error=error)) is waits
+    part = Part("x.csv", error=error)
+    assert _is_busy(JobResult("north", Batch((Part("w.csv"), part), ()))) is waits

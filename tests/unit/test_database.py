@@ -13,11 +13,18 @@ from typing import Any
 
 import pytest
 
-from bulk_sync.errors import CheckpointDamaged, CheckpointError, OutputError
+from bulk_sync.errors import (
+    CheckpointBusy,
+    CheckpointDamaged,
+    CheckpointError,
+    CheckpointLocked,
+    OutputError,
+)
 from bulk_sync.job.damage import translated
 from bulk_sync.job.lock import held
 from bulk_sync.job.schema import SCHEMA_VERSION
 from bulk_sync.job.store import Store
+from bulk_sync.model.rows import Outcome, State
 from tests.unit.checkpoints import (
     stage,
 )
@@ -159,3 +166,51 @@ def test_a_file_that_another_program_has_locked_is_not_called_damaged(
     assert locked.read_bytes() == content
     with Store.open(path, ledger) as store:
         assert sum(store.views.counts().values()) == 3
+
+
+@pytest.mark.parametrize("between_hosts", [False, True])
+def test_a_run_whose_checkpoint_was_taken_changes_nothing_in_it(
+    tmp_path: Path, between_hosts: bool
+) -> None:
+    """As after a lease, or a lock on one host only, that a stopped process lost unnoticed."""
+    path = tmp_path / "x.sqlite"
+    with Store.open(path, between_hosts=between_hosts) as first:
+        stage(first, [("A", "1"), ("B", "1"), ("C", "1")])
+        (sent,) = first.outbox.exchange(limit=1)
+        with Store.open(path, between_hosts=between_hosts) as second:
+            writes: list[Callable[[], object]] = [
+                lambda: first.outbox.exchange([Outcome(sent.id, State.UPDATED, 1)]),
+                lambda: first.outbox.exchange(limit=2),
+                first.outbox.release,
+                lambda: first.database.add_seconds(1),
+                first.database.purge,
+            ]
+            for write in writes:
+                with pytest.raises(CheckpointBusy, match="another run took this checkpoint"):
+                    write()
+            second.outbox.requeue()
+            assert [one.key for one in second.views.results() if one.cells] == ["A", "B", "C"]
+            assert {one.target for one in second.outbox.exchange(limit=9)} == {"A", "B", "C"}
+
+
+def test_reading_a_checkpoint_and_writing_its_reports_takes_it_from_no_run(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store:
+        stage(store, [("A", "1")])
+        with Store.read(path) as reader:
+            reader.database.note_report(tmp_path / "x.results.csv", "digest")
+        assert [one.target for one in store.outbox.exchange(limit=9)] == ["A"]
+
+
+def test_a_lock_of_another_program_is_told_from_a_disk_that_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path, between_hosts=True) as store, closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store.database.connection.execute("PRAGMA busy_timeout = 0")
+        with pytest.raises(CheckpointLocked, match="Another program has it open"):
+            store.database.add_seconds(1)
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    with pytest.raises(OutputError) as refused, translated(path, in_use=True):
+        raise full
+    assert not isinstance(refused.value, CheckpointLocked)

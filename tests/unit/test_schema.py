@@ -22,7 +22,14 @@ from tests.unit.checkpoints import (
     stage,
 )
 
-BACK_TO_VERSION_10 = """
+BACK_TO_VERSION_11 = """
+    DROP TABLE holder;
+    PRAGMA user_version = 11;
+"""
+BACK_TO_VERSION_10 = "".join(
+    (
+        BACK_TO_VERSION_11,
+        """
     DROP VIEW row;
     ALTER TABLE outcome DROP COLUMN tries;
     CREATE VIEW row AS
@@ -39,7 +46,9 @@ BACK_TO_VERSION_10 = """
         FROM staged LEFT JOIN outcome ON outcome.id = staged.id;
     ALTER TABLE ledger DROP COLUMN times;
     PRAGMA user_version = 10;
-"""
+""",
+    )
+)
 BACK_TO_VERSION_9 = "".join(
     (
         BACK_TO_VERSION_10,
@@ -211,6 +220,7 @@ BACK_TO_VERSION = {
     8: BACK_TO_VERSION_8,
     9: BACK_TO_VERSION_9,
     10: BACK_TO_VERSION_10,
+    11: BACK_TO_VERSION_11,
 }
 
 EARLIER = Reason(Expected.EARLIER_TEXT, facts={"text": "rating: 'bad' is not it"})

@@ -373,6 +373,7 @@ def test_every_error_of_the_tree_has_the_exit_code_that_the_contract_names() -> 
         "StoppedEarly": 6,
         "CheckpointBusy": 7,
         "OutputError": 8,
+        "CheckpointLocked": 8,
         "NameTaken": 8,
         "Declined": 130,
     }
