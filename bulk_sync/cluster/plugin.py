@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from distributed import SchedulerPlugin
@@ -18,7 +19,9 @@ from bulk_sync.cluster.desk import Desk
 from bulk_sync.cluster.desk_messages import HANDLER, encoded, question_of
 
 if TYPE_CHECKING:
+    from dask.typing import Key
     from distributed import Scheduler
+    from distributed.scheduler import SchedulerState, TaskState
 
 
 class DeskPlugin(SchedulerPlugin):
@@ -29,6 +32,7 @@ class DeskPlugin(SchedulerPlugin):
 
     def __init__(self) -> None:
         self._desk: Desk | None = None
+        self._scheduler: SchedulerState | None = None
         self._clock = SystemClock()
         self._dice = random.Random()  # noqa: S311 - jitter, no secret
 
@@ -36,6 +40,7 @@ class DeskPlugin(SchedulerPlugin):
         """Answer questions from now on."""
         # Made here, because the plugin travels to the scheduler.
         self._desk = Desk(secrets.token_hex(8))
+        self._scheduler = scheduler
         scheduler.handlers[HANDLER] = self.answer
 
     async def answer(self, question: bytes) -> bytes:
@@ -47,14 +52,33 @@ class DeskPlugin(SchedulerPlugin):
         return encoded(reply)
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **_: object) -> None:
-        """End the leases of a worker that Dask has given up, and let its jobs go anywhere.
-
-        A task waits for ever when no worker is left and it has a favourite: one that comes later is
-        offered only tasks that have none, whether or not others are allowed.
-        """
+        """End the leases of a worker that Dask has given up, and let its jobs go anywhere."""
         if self._desk is not None:
             self._desk.leases.worker_is_gone(worker)
         for task in scheduler.tasks.values():
-            favourites = task.worker_restrictions
-            if task.loose_restrictions and favourites and worker in favourites:
-                task.worker_restrictions = set()
+            _forget_favourites(task, scheduler.workers)
+
+    def transition(
+        self,
+        key: Key,
+        start: str,  # noqa: ARG002 - Dask's interface
+        finish: str,
+        *_: object,
+        **__: object,
+    ) -> None:
+        """Let a task that no worker could take go to any that comes.
+
+        Its favourite may have died before it was submitted, or with all others.
+        """
+        if finish == "no-worker" and self._scheduler is not None:
+            _forget_favourites(self._scheduler.tasks[key], self._scheduler.workers)
+
+
+def _forget_favourites(task: TaskState, workers: Container[str]) -> None:
+    """Forget the workers that a task prefers and that are gone.
+
+    Dask offers a task that waits for a worker to one that comes only if it has no favourite,
+    whether or not others are allowed: it would wait for ever.
+    """
+    if task.loose_restrictions and task.worker_restrictions:
+        task.worker_restrictions = {one for one in task.worker_restrictions if one in workers}

@@ -40,6 +40,7 @@ class Fence:
             return
         if db.execute("SELECT token FROM holder").fetchone() != (self._token,):
             raise CheckpointBusy(
-                f"{self._path}: another run took this checkpoint while this one had it, because "
-                "this one was stopped or cut off. It goes on there."
+                f"{self._path}: another run took this checkpoint while this one had it: a run that "
+                "is stopped or cut off for a while can lose it, and so can one on a folder whose "
+                "locks hold on one host only. The other run goes on."
             )

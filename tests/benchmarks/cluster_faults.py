@@ -1,7 +1,7 @@
 """Kill, stop and mislead the processes of a Dask cluster while jobs run, and ask the API.
 
     python -m tests.benchmarks.cluster_faults [--rounds 20] [--seed 1] [--part killed ...]
-        [--namespaces] [--keep FOLDER]
+        [--namespaces] [--latency 10ms] [--keep FOLDER]
 
 Teams share nothing but the cluster; the sandbox's journal is the witness. The parts, with what is
 promised in docs/cluster.md:
@@ -19,6 +19,8 @@ promised in docs/cluster.md:
   ends with 6, all others with 0.
 - `signalled`: the command gets SIGINT or SIGTERM, at times a second one at once. It ends with 130
   or 143, and the next run, on another cluster, with 0. The same for the rows.
+- `command`: the command is killed (SIGKILL), and run again at once on the same cluster, whose
+  workers are still at the jobs. The second one ends with 0. The same for the rows.
 - `clock`: the clock of one worker is an hour ahead, and two workers share a key with a limit: as
   many refusals as with clocks that agree.
 
@@ -359,6 +361,19 @@ def signalled(one: Round, folder: Path) -> None:
     one.check()
 
 
+def command(one: Round, folder: Path) -> None:
+    """Kill the command, and run the jobs again while workers are still at them."""
+    with dask_cluster(folder, workers=WORKERS) as cluster:
+        with one.run(cluster) as running:
+            one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS * 4 // 5))
+            running.kill()
+            running.wait()
+        one.note_all()
+        with one.run(cluster) as running:
+            one.ended(running, 0)
+    one.check()
+
+
 PARTS: dict[str, Callable[[Round, Path], None]] = {
     "killed": killed,
     "stopped": stopped,
@@ -366,6 +381,7 @@ PARTS: dict[str, Callable[[Round, Path], None]] = {
     "unlocked": unlocked,
     "poison": poison,
     "signalled": signalled,
+    "command": command,
 }
 
 
@@ -458,6 +474,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="of the first round")
     parser.add_argument("--part", choices=[*PARTS, "clock"], action="append")
+    parser.add_argument(
+        "--latency", default="10ms", help="of the API: the higher, the more rows are in flight"
+    )
     parser.add_argument("--namespaces", action="store_true", help="cut off workers in networks")
     parser.add_argument("--keep", type=Path, help="a folder for the files of rounds with faults")
     options = parser.parse_args(arguments)
@@ -469,7 +488,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return code
         parts = [*NETWORK_PARTS]
     counts = Counts()
-    with TemporaryDirectory() as made, sandbox_process("--accept-any", "--latency", "10ms") as seen:
+    with (
+        TemporaryDirectory() as made,
+        sandbox_process("--accept-any", "--latency", options.latency) as seen,
+    ):
         folder = Path(made)
         for part in parts:
             for number in range(options.seed, options.seed + options.rounds):
