@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import anyio
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,9 @@ from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace_store import LocalPermits, PaceInMemory, PaceStore
 from tests.helpers import examples
 from tests.simulation import VirtualClock, in_virtual_time
+
+# A coverage run triples the time of these loops; faster tests reach the same lines.
+pytestmark = pytest.mark.uncovered
 
 SECONDS = 24.0
 """How long the jobs send."""

@@ -87,6 +87,7 @@ def acknowledge_all(store: Store) -> dict[str, Any]:
         max_size=6,
     )
 )
+@pytest.mark.uncovered
 def test_however_nights_end_the_last_one_leaves_the_showings_as_the_sheet_has_them(
     nights: list[tuple[dict[str, dict[str, Any]], list[str]]],
 ) -> None:

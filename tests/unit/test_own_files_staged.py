@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,6 +72,7 @@ def restored(befores: list[dict[str, Any]]) -> list[Row]:
 
 
 @given(showings, any_meanings, layouts)
+@pytest.mark.uncovered
 def test_an_undo_file_comes_to_the_same_patches_under_any_settings(
     befores: list[dict[str, Any]], now: Meaning, layout: dict[str, Any]
 ) -> None:
@@ -110,6 +112,7 @@ def changes(path: Path, heres: list[dict[str, Any]], *, edited_by_people: bool) 
 
 
 @given(showings, any_meanings, layouts, st.booleans(), st.sampled_from(["x.csv", "x.xlsx"]))
+@pytest.mark.uncovered
 def test_changes_and_templates_come_to_the_same_patches_under_any_settings(
     heres: list[dict[str, Any]],
     now: Meaning,
@@ -133,6 +136,7 @@ tables = st.lists(
 
 
 @given(tables, meanings, any_meanings, layouts)
+@pytest.mark.uncovered
 def test_refused_rows_that_nobody_changed_are_refused_again_under_any_settings(
     table: list[tuple[str, ...]], then: Meaning, now: Meaning, layout: dict[str, Any]
 ) -> None:

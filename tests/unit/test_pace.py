@@ -256,6 +256,7 @@ SEEN = st.builds(
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), SEEN), max_size=60), st.none() | st.floats(0.001, 1e5))
+@pytest.mark.uncovered
 def test_whatever_is_seen_permits_stay_in_order_and_bytes_bring_the_same_pace(
     events: list[tuple[float, Observation]], ceiling: float | None
 ) -> None:

@@ -17,6 +17,9 @@ from bulk_sync.report.page.rows import MOST_BYTES, MOST_ROWS, write_rows
 from bulk_sync.report.page.run import write_page
 from tests.unit.pages import MADE_AT, RESULT, SUMMARY, a_run, parsed, rows_of, written
 
+# A coverage run triples the time of these loops; faster tests reach the same lines.
+pytestmark = pytest.mark.uncovered
+
 
 def many(count: int, state: State = State.UPDATED, **others: Any) -> Iterator[Result]:
     for number in range(2, count + 2):

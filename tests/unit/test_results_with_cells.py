@@ -84,6 +84,7 @@ def written(path: Path, table: Sequence[Sequence[Cell]], meaning: Meaning) -> li
 
 
 @given(tables, meanings, meanings, layouts, endings)
+@pytest.mark.uncovered
 def test_a_copy_means_what_its_sheet_means_under_any_settings(
     table: list[tuple[Cell, ...]],
     then: Meaning,

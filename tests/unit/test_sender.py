@@ -388,6 +388,7 @@ ANSWERS = st.sampled_from(
     ANSWERS,
     st.sampled_from([OK, BUSY]),
 )
+@pytest.mark.uncovered
 def test_whatever_the_api_does_each_change_that_was_taken_ends_in_one_outcome(
     answers: dict[str, list[Reply | Failure]], workers: int, rest: Reply | Failure, me: Reply
 ) -> None:

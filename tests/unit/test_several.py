@@ -83,6 +83,7 @@ ROWS = st.builds(
     sheets=st.lists(st.lists(ROWS, max_size=5), min_size=2, max_size=4),
     policy=st.sampled_from(["error", "last", "merge"]),
 )
+@pytest.mark.uncovered
 def test_rows_of_several_sheets_end_like_those_of_one(
     sheets: list[list[str]], policy: Policy
 ) -> None:

@@ -202,6 +202,7 @@ def with_values(rows: Sheet, field: str, values: list[Any]) -> Sheet:
 
 
 @given(SEEDS, st.sampled_from(FIELDS), st.sampled_from([-1, 1]), st.integers(0, 25))
+@pytest.mark.uncovered
 def test_a_column_that_moved_by_a_row_is_found_in_the_order_of_its_sheet(
     seed: int, field: str, by: int, first: int
 ) -> None:
@@ -227,6 +228,7 @@ def test_a_column_that_moved_by_a_row_is_found_in_the_order_of_its_sheet(
 
 
 @given(SEEDS)
+@pytest.mark.uncovered
 def test_two_columns_in_each_others_place_or_one_in_the_place_of_another(seed: int) -> None:
     there = a_sheet(random.Random(seed))
     swapped = [

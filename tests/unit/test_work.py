@@ -10,6 +10,9 @@ import pytest
 
 from tests.work import PIECES, calls_of, parsers, run, texts
 
+# A coverage run triples the time of these loops; faster tests reach the same lines.
+pytestmark = pytest.mark.uncovered
+
 _LENGTH = 150
 # Below it, what is called once counts more than what is called for each character.
 _FEW_CALLS = 400

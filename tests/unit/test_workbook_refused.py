@@ -317,6 +317,7 @@ def test_elements_nested_without_end_are_refused_before_they_cost_time(
         ("xl/styles.xml", '<styleSheet a="{}"/>'),
     ],
 )
+@pytest.mark.uncovered
 def test_a_tag_or_a_comment_without_end_is_refused(tmp_path: Path, part: str, content: str) -> None:
     content = content.format("a" * (12 * 2**20))
     sentence = refused(write(tmp_path / "x.xlsx", {**xlsx_parts(HEADER), part: content}))
@@ -324,6 +325,7 @@ def test_a_tag_or_a_comment_without_end_is_refused(tmp_path: Path, part: str, co
 
 
 @pytest.mark.parametrize("split", ["", "<!---->"])
+@pytest.mark.uncovered
 def test_a_text_without_end_is_refused(tmp_path: Path, split: str) -> None:
     text = ("a" * 10_000 + split) * 1_000
     cell = f'<c r="A2" t="inlineStr"><is><t>{text}</t></is></c>'
@@ -333,12 +335,14 @@ def test_a_text_without_end_is_refused(tmp_path: Path, split: str) -> None:
     assert "its texts has more than 4,000,000" in refused(write(tmp_path / "y.xlsx", parts))
 
 
+@pytest.mark.uncovered
 def test_a_cell_of_ods_with_paragraphs_without_end_is_refused(tmp_path: Path) -> None:
     cell = f"<table:table-cell>{'<text:p/>' * 50_000}</table:table-cell>"
     parts = ods_parts(f"<table:table-row>{cell}</table:table-row>")
     assert "a cell of it has more than 4,000,000" in refused(write(tmp_path / "x.ods", parts))
 
 
+@pytest.mark.uncovered
 def test_a_part_that_is_kept_whole_has_a_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,6 +399,7 @@ def test_a_container_with_a_folder_called_workbook_has_no_workbook(tmp_path: Pat
 
 
 @pytest.mark.parametrize("markup_of", ["<draw:a>{}</draw:a>", "<draw:a><![CDATA[{}]]></draw:a>"])
+@pytest.mark.uncovered
 def test_a_large_picture_in_a_sheet_is_passed_over(tmp_path: Path, markup_of: str) -> None:
     picture = markup_of.format(("QUJD" * 19 + "\n") * 150_000)
     cell = f"<table:table-cell>{picture}<text:p>sh-1</text:p></table:table-cell>"

@@ -182,6 +182,7 @@ def sheets(draw: st.DrawFn) -> bytes:
 
 
 @given(sheets(), st.sampled_from([1, 7, 64, 1000, 100_000]))
+@pytest.mark.uncovered
 def test_the_pattern_and_the_exact_reader_agree(data: bytes, size: int) -> None:
     assert outcome(data, size, plain=True) == outcome(data, 10_000, plain=False)
 
