@@ -15,6 +15,9 @@ Invariants:
    holds reserves the next permit, too: it would be asked for immediately afterwards, and a question
    costs more than the request itself at a low rate. Such a permit is dropped when no task is left
    that waits for it.
+6. Up to a limit of `_MOST_SPACED` per second, no more requests leave in any second than it
+   allows, also when one left late. Only the one that would be too many waits, so that no time is
+   lost. At higher rates, a late one makes no difference.
 
 `permits` says what a source is; the file that the runs on a host share is one (`pace_store`).
 """
@@ -23,6 +26,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -43,6 +47,10 @@ _POLL_PART, _SHORTEST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.05, 0.5, 5.0
 
 # A shorter wait for an allowance is not worth a word.
 _NOTED_SECONDS = 1.0
+
+# Requests that are spaced by the times at which they left; and by how much more than the rate asks
+# for, because the way to the API takes some of them longer.
+_MOST_SPACED, _SPACED_BY = 64, 1.004
 
 _NOTHING = Grant(Group(0.0, 0.0, 0, 0.0))
 
@@ -90,6 +98,7 @@ class Budget:
         self._is_stale = False  # an unread reply may change the pace
         self._readings = 0  # lets a sleeping `permit` notice that the source answered meanwhile
         self._news: anyio.Event | None = None  # set by a reply while `permit` waits for long
+        self._left: deque[float] = deque(maxlen=_MOST_SPACED)  # when requests left
         self._held_until = -math.inf
         self._listed_at = -math.inf
         self.held_until = -math.inf
@@ -117,7 +126,7 @@ class Budget:
             return None
         now = self._clock.monotonic()
         due = self._next_due(now)
-        return None if due is None or due > now else self._take()
+        return None if due is None or max(due, self._spaced()) > now else self._take()
 
     async def permit(self, until: float = math.inf, patience_seconds: float = math.inf) -> float:
         """Wait for the next permit, in the order of the calls; return its ordinal.
@@ -137,11 +146,15 @@ class Budget:
                             await self._sleep(wait_until)
                             continue
                         due = self._grant.group.start
+                    due = max(due, self._spaced())
                     late = due + self._grant.late_seconds
                     ordinal = self._take()
                     following = Request(until=until, patience_seconds=patience_seconds)
-                    if await self._wait_for(due, following) and self._clock.monotonic() <= late:
+                    is_free = await self._wait_for(due, following)
+                    self._left[-1] = left = self._clock.monotonic()
+                    if is_free and left <= late:
                         return ordinal
+                    self._left.pop()
         finally:
             self._waiting -= 1
             if not self._waiting and self._is_for_next:
@@ -216,6 +229,7 @@ class Budget:
 
     def _take(self) -> float:
         self._is_for_next = False
+        self._left.append(self._clock.monotonic())
         self._next += 1
         self._used += 1
         group = self._grant.group
@@ -223,6 +237,20 @@ class Budget:
             self._is_prepared = True
             self._source.prepare(self._with_news(Request(most=2 * group.number + 1)))
         return group.ordinal + self._next - 1
+
+    def _spaced(self) -> float:
+        """Return the instant before which one more request would be too many in a second."""
+        if self.limit is None or self.source is RateSource.FOUND:  # that one is being looked for
+            return -math.inf
+        numbers = range(math.floor(self.limit), math.ceil(self.limit) + 1)
+        return max(
+            (
+                self._left[-number] + _SPACED_BY * number / self.limit
+                for number in numbers
+                if 0 < number <= len(self._left)
+            ),
+            default=-math.inf,
+        )
 
     def _with_news(self, request: Request) -> Request:
         """Return a request with all observations: the source keeps them, whatever becomes of it."""
