@@ -1,7 +1,7 @@
 """The checkpoint as the workers see it: outcomes go in without waiting, changes come prefetched.
 
-Outcomes reach the disk in groups. Each group prefetches changes in the same commit, for
-`PREFETCH_SECONDS` at the current rate, so that workers never wait for a disk.
+Outcomes reach the disk in groups. Each group prefetches changes in the same commit, for several
+groups at the current rate, so that workers never wait for a disk.
 
 Invariants:
 
@@ -9,8 +9,8 @@ Invariants:
 2. One thread at a time uses the checkpoint.
 3. A failed write ends the run; `save` tries once more to write what it held.
 4. A creation is noted on the disk before `begin_creation` returns.
-5. No request leaves while an outcome waits for longer than `LONGEST_UNWRITTEN_SECONDS` for its
-   commit: where the disk or the event loop is late, sending waits for it (`is_behind`).
+5. No request leaves while an outcome waits for `LONGEST_UNWRITTEN_SECONDS` longer than it should
+   for its commit: where the disk or the event loop is late, sending waits for it (`is_behind`).
 6. A change is handed out only after it was committed as in flight. One that was prefetched and not
    handed out is released at the end of the run like others that were never sent.
 """
@@ -39,9 +39,17 @@ time, whose changes are sent again. Smaller groups would cost more than they sav
 takes the interpreter from the workers a few times.
 """
 
+SECONDS_A_RUN, LONGEST_SHARED_SECONDS, ENOUGH_OUTCOMES = 0.005, 1.0, 8
+"""The time that each run in the same event loop adds to a group, up to the longer bound, while the
+group has fewer outcomes than that.
+
+A commit takes about half a millisecond of a processor, however few outcomes it has. Hundreds of
+slow jobs that each commit as soon as a lone one does would have no time left to send.
+"""
+
 LONGEST_UNWRITTEN_SECONDS = 0.2
-"""How long an outcome may wait for its commit before sending waits, too: twice the time that a
-group usually takes with its write.
+"""How late the commit of an outcome may be before sending waits, too: twice the time that a group
+usually takes with its write.
 """
 
 PREFETCH_SECONDS = 0.3
@@ -52,12 +60,6 @@ MAX_BATCH = 2048
 
 MAX_PREFETCHED_CHARACTERS = 4 * 1024 * 1024
 """Characters of the patches that are prefetched, beyond which no more are; bounds memory."""
-
-# Poll interval of a group that waits for more outcomes: changes may run short meanwhile.
-_POLL_SECONDS = 0.005
-
-# At a low rate, the interval as a part of the time between two rows.
-_POLL_PART = 0.25
 
 # The factor by which a group may take more changes than the one before, while the rate rises.
 _MAX_GROWTH = 4
@@ -82,7 +84,9 @@ class Recorder:
         clock: Clock,
         on_first_acknowledged: Callable[[], None],
         tally: Tally | None = None,
+        runs: Callable[[], int] = lambda: 1,
     ) -> None:
+        """Take the outbox of a run; `runs` returns how many send in the same event loop."""
         self._outbox = outbox
         self._clock = clock
         self._on_first_acknowledged: Callable[[], None] | None = on_first_acknowledged
@@ -97,8 +101,13 @@ class Recorder:
         self._ran_dry = -math.inf
         self._last_taken = 0
         self._all_taken = False
+        self._runs = runs
         self._pause = GROUP_SECONDS
+        self._shared_pause = 0.0
+        self._few = 0  # prefetched changes, below which more are needed before the group is due
         self._wake = anyio.Event()
+        self._gathering = anyio.CancelScope()
+        self._waiting_for_more = anyio.CancelScope()
         self._closing = False
         self._write_lock = anyio.Lock()
 
@@ -108,13 +117,15 @@ class Recorder:
             self._unwritten.since = self._clock.monotonic()
             self._wake.set()
         self._waiting.append(outcome)
+        if len(self._waiting) == ENOUGH_OUTCOMES:
+            self._waiting_for_more.cancel()
         self._time_line.states[outcome.state] += 1
         self._rate.ended += 1
 
     def is_behind(self) -> bool:
         """Return whether an outcome waits for too long for its commit."""
         oldest = self._unwritten.oldest
-        return self._clock.monotonic() - oldest > LONGEST_UNWRITTEN_SECONDS
+        return self._clock.monotonic() - oldest > LONGEST_UNWRITTEN_SECONDS + 2 * self._shared_pause
 
     async def catch_up(self) -> None:
         """Wait until `run` has written another group."""
@@ -124,6 +135,7 @@ class Recorder:
         """Let `run` end once all outcomes are written."""
         self._closing = self._time_line.is_ending = True
         self._wake.set()
+        self._gathering.cancel()
 
     def take(self) -> Change | None:
         """Return the next prefetched change, if any, without waiting."""
@@ -131,6 +143,8 @@ class Recorder:
             return None
         change = self._prefetched.popleft()
         self._characters -= len(change.body)
+        if len(self._prefetched) < self._few:
+            self._gathering.cancel()
         return change
 
     async def claim(self, limit: int) -> list[Change]:
@@ -188,18 +202,22 @@ class Recorder:
 
     async def _gather(self) -> None:
         """Wait for more outcomes, unless workers may soon run out of changes."""
+        with anyio.CancelScope() as self._gathering:
+            if not self._is_short():
+                await self._wait(self._pause)
+                with anyio.CancelScope() as self._waiting_for_more:
+                    if len(self._waiting) < ENOUGH_OUTCOMES:
+                        await self._wait(self._shared_pause)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait until the oldest outcome has waited for so long."""
         # A claim may take the outcomes along meanwhile.
-        while self._waiting and not (self._closing or self._is_short()):
-            left = self._unwritten.since + self._pause - self._clock.monotonic()
-            if left <= 0:
-                return
-            # Nothing changes sooner than rows end, and hundreds of slow jobs may poll at once.
-            poll = max(_POLL_SECONDS, _POLL_PART / max(1e-6, self._rate.per_second()))
-            await self._clock.sleep(min(left, poll))
+        left = self._unwritten.since + seconds - self._clock.monotonic()
+        if self._waiting and left > 0:
+            await self._clock.sleep(left)
 
     def _is_short(self) -> bool:
-        target = self._rate.per_second() * PREFETCH_SECONDS
-        is_low = len(self._prefetched) < target / 4
+        is_low = len(self._prefetched) < self._few
         return is_low and not self._all_taken and self._characters < MAX_PREFETCHED_CHARACTERS
 
     async def save(self) -> None:
@@ -242,6 +260,8 @@ class Recorder:
         self._unwritten.ended()
         seconds = self._clock.monotonic() - begun
         self._pause = min(LONGEST_GROUP_SECONDS, max(GROUP_SECONDS, 3 * seconds))
+        self._shared_pause = min(LONGEST_SHARED_SECONDS, SECONDS_A_RUN * (self._runs() - 1))
+        self._few = 0 if self._all_taken else self._target() // 4
         self._time_line.saved()
         if self._on_first_acknowledged and any(one.state in ACKNOWLEDGED_STATES for one in group):
             await to_thread.run_sync(self._on_first_acknowledged)
@@ -255,8 +275,13 @@ class Recorder:
         """Return how many changes the queue is short of its target."""
         if self._characters >= MAX_PREFETCHED_CHARACTERS:
             return 0
-        target = int(self._rate.per_second() * PREFETCH_SECONDS)
-        return min(MAX_BATCH, max(0, target - len(self._prefetched)))
+        return min(MAX_BATCH, max(0, self._target() - len(self._prefetched)))
+
+    def _target(self) -> int:
+        """Return how many changes should be prefetched after a write."""
+        rate = self._rate.per_second()
+        shared = min(3 * self._shared_pause * rate, 3 * ENOUGH_OUTCOMES)
+        return int(max(PREFETCH_SECONDS * rate, shared))
 
 
 class _Unwritten:

@@ -41,6 +41,11 @@ LONGEST_TURN_SECONDS = 1.0
 class Loop(Protocol):
     """A runner of the coroutines of a run."""
 
+    @property
+    def running(self) -> int:
+        """The number of functions that run in it."""
+        ...
+
     def run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:  # noqa: ANN401 - any
         """Call a coroutine function with arguments, and return its result."""
         ...
@@ -48,6 +53,8 @@ class Loop(Protocol):
 
 class OwnLoop:
     """A new event loop for each call, in the calling thread."""
+
+    running = 1
 
     def run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:  # noqa: ANN401 - any
         """Run the loop until the function has returned."""
@@ -104,13 +111,38 @@ class Turns:
             turn.set()
 
 
+class _Shared:
+    """The loop of all jobs, in its thread."""
+
+    def __init__(self, portal: BlockingPortal) -> None:
+        self._portal = portal
+        self.running = 0
+
+    def call(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:  # noqa: ANN401 - any
+        """Run a function in the loop until it has returned."""
+
+        async def counted() -> T:
+            self.running += 1
+            try:
+                return await function(*args)
+            finally:
+                self.running -= 1
+
+        return self._portal.call(counted)
+
+
 class CommonLoop:
     """A job's access to the loop of all jobs."""
 
-    def __init__(self, portal: BlockingPortal, turns: Turns) -> None:
-        self._portal = portal
+    def __init__(self, shared: _Shared, turns: Turns) -> None:
+        self._shared = shared
         self._turns = turns
         self._turn: threading.Event | None = None
+
+    @property
+    def running(self) -> int:
+        """The number of functions of all jobs that run in it."""
+        return self._shared.running
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -125,10 +157,10 @@ class CommonLoop:
     def run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:  # noqa: ANN401 - any
         """Run a function in the loop of all jobs until it has returned."""
         if self._turn is None:
-            return self._portal.call(function, *args)
+            return self._shared.call(function, *args)
         self._turns.end(self._turn)
         try:
-            return self._portal.call(function, *args)
+            return self._shared.call(function, *args)
         finally:
             self._turn = self._turns.begin()
 
@@ -150,5 +182,5 @@ def common_loop(jobs: int, processors: int, clock: Clock) -> Iterator[Callable[[
             to_thread.current_default_thread_limiter().total_tokens = 2 * jobs
 
         portal.call(make_room)
-        turns = Turns(processors, clock)
-        yield lambda: CommonLoop(portal, turns)
+        shared, turns = _Shared(portal), Turns(processors, clock)
+        yield lambda: CommonLoop(shared, turns)

@@ -276,6 +276,7 @@ class SendingRun(Struct, frozen=True):
             self.clock,
             on_first_acknowledged=lambda: database.accept_key(of_key),
             tally=self.tally,
+            runs=lambda: self.callbacks.loop.running,
         )
 
 

@@ -15,9 +15,13 @@ from anyio import to_thread
 from bulk_sync.errors import OutputError
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.job.recorder import (
+    ENOUGH_OUTCOMES,
+    GROUP_SECONDS,
     IDLE_SECONDS,
+    LONGEST_SHARED_SECONDS,
     LONGEST_UNWRITTEN_SECONDS,
     PREFETCH_SECONDS,
+    SECONDS_A_RUN,
     Recorder,
     _TimeLine,
 )
@@ -361,3 +365,79 @@ def test_the_time_line_is_stored_now_and_then_and_whole_at_the_end() -> None:
         clock.seconds += 0.2
     assert sum(stored.values()) == 50
     assert writes <= 50 * 0.2 / IDLE_SECONDS + 1
+
+
+class StoppedClock(SimulatedClock):
+    """Lets no wait end by itself; `waits` are those that began."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+        self.began = anyio.Event()
+        self.goes_on = anyio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.began.set()
+        self.began = anyio.Event()
+        await self.goes_on.wait()
+        self.seconds += seconds
+
+    def go_on(self) -> None:
+        self.goes_on.set()
+        self.goes_on = anyio.Event()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("runs", [2, 60, 500])
+async def test_a_group_waits_for_more_outcomes_the_more_runs_share_the_loop(runs: int) -> None:
+    disk, clock = Disk(), StoppedClock()
+    recorder = Recorder(cast("Outbox", disk), clock, lambda: None, runs=lambda: runs)
+    await recorder.claim(1)
+    async with anyio.create_task_group() as tasks:
+        recorder.put(outcome(1))
+        began = clock.began
+        tasks.start_soon(recorder.run)
+        await began.wait()
+        assert clock.waits == [pytest.approx(GROUP_SECONDS)]
+        shared = min(LONGEST_SHARED_SECONDS, SECONDS_A_RUN * (runs - 1))
+        if shared > GROUP_SECONDS:
+            began = clock.began
+            clock.go_on()
+            await began.wait()
+            assert clock.waits[1:] == [pytest.approx(shared - GROUP_SECONDS)]
+            for row in range(2, ENOUGH_OUTCOMES + 1):
+                assert disk.groups == [[]]
+                assert not recorder.is_behind()
+                recorder.put(outcome(row))
+        else:
+            clock.go_on()
+        await recorder.catch_up()
+        recorder.close()
+    last = ENOUGH_OUTCOMES if shared > GROUP_SECONDS else 1
+    assert disk.groups == [[], list(range(1, last + 1))]
+
+
+@pytest.mark.asyncio
+async def test_a_group_waits_no_longer_when_changes_run_short_or_the_run_ends() -> None:
+    disk, clock = Disk(), StoppedClock()
+    recorder = Recorder(cast("Outbox", disk), clock, lambda: None, runs=lambda: 500)
+    for row in (1, 2):  # how long a group waits is known from the second one on
+        recorder.put(outcome(row))
+        clock.seconds += 0.125
+        await recorder.claim(1)
+        await recorder.save()
+    async with anyio.create_task_group() as tasks:
+        recorder.put(outcome(3))
+        began = clock.began
+        tasks.start_soon(recorder.run)
+        await began.wait()
+        while recorder.take() is not None:
+            pass
+        await recorder.catch_up()
+        assert disk.groups == [[1], [2], [3]]
+        assert recorder.take() is not None
+        recorder.put(outcome(4))
+        await clock.began.wait()
+        recorder.close()
+    assert disk.groups == [[1], [2], [3], [4]]
