@@ -1,7 +1,7 @@
 """Kill, stop and mislead the processes of a Dask cluster while jobs run, and ask the API.
 
     python -m tests.benchmarks.cluster_faults [--rounds 20] [--seed 1] [--part killed ...]
-        [--namespaces] [--latency 10ms] [--keep FOLDER]
+        [--namespaces] [--rows 120] [--latency 10ms] [--keep FOLDER]
 
 Teams share nothing but the cluster; the sandbox's journal is the witness. The parts, with what is
 promised in docs/cluster.md:
@@ -14,13 +14,16 @@ promised in docs/cluster.md:
 - `scheduler`: the scheduler is killed. The run ends with 6 within a minute, and the next one, on
   another cluster, with 0. The same for the rows.
 - `unlocked`: as `stopped`, on storage whose locks and notes hold on one host only: each worker has
-  lock files of its own, so that the lease alone keeps two tasks apart.
+  lock files of its own, so that the lease and the checkpoint itself keep two tasks apart. With
+  `--rows 600` the new task is still at work when the old one goes on.
 - `poison`: the key command of one job kills the worker that runs it, whenever it begins. That job
   ends with 6, all others with 0.
 - `signalled`: the command gets SIGINT or SIGTERM, at times a second one at once. It ends with 130
   or 143, and the next run, on another cluster, with 0. The same for the rows.
 - `command`: the command is killed (SIGKILL), and run again at once on the same cluster, whose
   workers are still at the jobs. The second one ends with 0. The same for the rows.
+- `hung`: the scheduler is stopped (SIGSTOP). The run ends with 6 within a minute. Then the
+  scheduler goes on, and the next run on it ends with 0. The same for the rows.
 - `clock`: the clock of one worker is an hour ahead, and two workers share a key with a limit: as
   many refusals as with clocks that agree.
 
@@ -39,45 +42,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import random
-import secrets
 import shutil
 import signal
-import subprocess
 import sys
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from bulk_sync.clock import SystemClock
 from bulk_sync.cluster.leases import GIVE_UP_SECONDS, LEASE_SECONDS
-from bulk_sync.errors import BulkSyncError
-from bulk_sync.jobs import results
-from bulk_sync.model.rows import ACKNOWLEDGED_STATES
 from tests.benchmarks import namespaces
+from tests.benchmarks.cluster_round import RATE, ROWS, TEAMS, Counts, Round
 from tests.benchmarks.namespaces import Network, network
-from tests.dask_cluster import DaskCluster, dask_cluster
+from tests.dask_cluster import dask_cluster
 from tests.helpers import (
-    Witness,
     let_pass,
     poll,
-    read_csv,
     sandbox_process,
-    started,
-    write_sheet,
 )
-
-TEAMS = 4
-ROWS = 120
-RATE = 30
-"""Rows per second of a team: a run takes about four seconds."""
 
 WORKERS = 3
 LONGEST_END_SECONDS = 60.0
@@ -90,161 +74,10 @@ _STOP_SECONDS = 10.0
 _LONGER_TTL = f"{LEASE_SECONDS + 1:g}s"
 
 
-@dataclass
-class Counts:
-    """What happened in all rounds."""
-
-    rounds: Counter[str] = field(default_factory=Counter)
-    sent: int = 0
-    twice: int = 0
-    broken: list[str] = field(default_factory=list)
-    figures: dict[str, list[float]] = field(default_factory=dict)
-
-
-class Round:
-    """A run of several teams on a cluster of its own."""
-
-    def __init__(self, folder: Path, name: str, witness: Witness, counts: Counts) -> None:
-        self.dice = random.Random(name)
-        self.counts = counts
-        self.witness = witness
-        self._name = name
-        self._folder = folder
-        self._prefix = name.replace(" ", "_")
-        self.keys: list[list[str]] = []
-        self._seq = max((entry["seq"] for entry in witness.journal_after(0)), default=0)
-        self._values: dict[str, str] = {}
-        self._settled: set[str] = set()
-        folder.mkdir(parents=True)
-        self.jobs_file = self._write_jobs()
-
-    def _write_jobs(self) -> Path:
-        text = ""
-        for team in range(TEAMS):
-            keys = [f"{self._prefix}_{team}_{number}" for number in range(ROWS)]
-            self._values |= {key: f"Seen {key}" for key in keys}
-            self.keys.append(keys)
-            (self._folder / str(team)).mkdir()
-            write_sheet(self._sheet(team), [(key, self._values[key], 3) for key in keys])
-            secret = self._folder / f"{team}.key"
-            # Nothing of it is in a row: what looks like a part of a key is masked in replies.
-            secret.write_text(f"north_sk_test_{team}{secrets.token_hex(16)}", "utf-8")
-            secret.chmod(0o600)
-            text += (
-                f'[[job]]\nname = "team-{team}"\nfiles = "{self._sheet(team)}"\n'
-                f'key-file = "{secret}"\nbase-url = "{self.witness.base_url}"\n'
-                f'rate = "{RATE}/s"\nworkers = "4"\n'
-            )
-        path = self._folder / "jobs.toml"
-        path.write_text(text, "utf-8")
-        path.chmod(0o600)
-        return path
-
-    def _sheet(self, team: int) -> Path:
-        return self._folder / str(team) / "x.csv"
-
-    def add_job(self, name: str, key_command: str) -> None:
-        """Add a job with a sheet of one row, whose values North never gets."""
-        (self._folder / name).mkdir()
-        sheet = write_sheet(self._folder / name / "x.csv", [(f"{self._prefix}_{name}", "x", 3)])
-        with self.jobs_file.open("a", encoding="utf-8") as file:
-            file.write(
-                f'[[job]]\nname = "{name}"\nfiles = "{sheet}"\n'
-                f'key-command = "{key_command}"\nbase-url = "{self.witness.base_url}"\n'
-            )
-
-    @contextmanager
-    def run(self, cluster: DaskCluster) -> Iterator[subprocess.Popen[str]]:
-        """The command, on its way."""
-        env = {name: value for name, value in os.environ.items() if name != "NORTH_API_KEY"}
-        with started(
-            "run", "--jobs", self.jobs_file, "--dask", cluster.file, "--json", env=env
-        ) as running:
-            yield running
-
-    def wait_for_rows(self, running: subprocess.Popen[str], count: int) -> None:
-        """Wait until so many rows of this round were sent."""
-
-        def enough() -> bool:
-            assert running.poll() is None, running.communicate()
-            return len(self.patches()) >= count
-
-        poll(enough, within=600)  # on a busy machine
-
-    def patches(self) -> list[dict[str, Any]]:
-        """Return the patches of this round that the API applied or refused."""
-        return self.witness.patches(self._seq)
-
-    def strike(self, worker: subprocess.Popen[bytes]) -> None:
-        """Stop a worker, and note which rows the checkpoints of its jobs have as acknowledged."""
-        worker.send_signal(signal.SIGSTOP)
-        for team in range(TEAMS):
-            if self._holder(team) == worker.pid:
-                self._note_settled(team)
-
-    def note_all(self) -> None:
-        """Note which rows all checkpoints have as acknowledged."""
-        for team in range(TEAMS):
-            self._note_settled(team)
-
-    def _note_settled(self, team: int) -> None:
-        checkpoint = self._sheet(team).with_suffix(".checkpoint.sqlite")
-        # One that is in the middle of a commit can't be read, and says nothing.
-        try:
-            found = [one.key for one in results(checkpoint) if one.state in ACKNOWLEDGED_STATES]
-        except BulkSyncError:
-            return
-        self._settled.update(found)
-
-    def _holder(self, team: int) -> int | None:
-        note = self._sheet(team).with_suffix(".checkpoint.sqlite.holder")
-        try:
-            return int(json.loads(note.read_text("utf-8"))["pid"])
-        except (OSError, ValueError):
-            return None
-
-    def ended(self, running: subprocess.Popen[str], code: int) -> dict[str, Any]:
-        """Wait for the end of the run, and expect its exit code."""
-        out, err = running.communicate(timeout=1200)
-        summary: dict[str, Any] = json.loads(out) if out else {}
-        jobs = {job["job"]: job for job in summary.get("jobs", ())}
-        ended = f"exit code {running.returncode}: {jobs}: {err[-500:]}"
-        self.expect(running.returncode == code, ended)
-        self.expect("Traceback" not in err, f"a traceback: {err}")
-        return summary
-
-    def check(self) -> None:
-        """Compare what North got with the sheets, and the results with both."""
-        for team, keys in enumerate(self.keys):
-            results_file = self._sheet(team).with_suffix(".results.csv")
-            rows = read_csv(results_file) if results_file.exists() else []
-            updated = [row["unique_showing_key"] for row in rows if row["state"] == "updated"]
-            states = dict(Counter(row["state"] for row in rows))
-            self.expect(updated == keys, f"results of team {team}: {states}")
-        sent = Counter(str(entry["key"]) for entry in self.patches())
-        held = {
-            str(entry["key"]): json.loads(entry["body"])["feedback"]
-            for entry in self.patches()
-            if entry["status"] == 200
-        }
-        self.expect(held == self._values, f"{len(self._values.keys() - held.keys())} rows missing")
-        often = [key for key, times in sent.items() if times > 2]
-        self.expect(not often, f"sent more than twice: {often[:5]}")
-        again = [key for key in self._settled if sent[key] > 1]
-        self.expect(not again, f"sent again although recorded: {again[:5]}")
-        self.counts.sent += sum(sent.values())
-        self.counts.twice += sum(times - 1 for times in sent.values())
-
-    def expect(self, holds: bool, sentence: str) -> None:
-        """Note a rule that was broken."""
-        if not holds:
-            self.counts.broken.append(f"{self._name}: {sentence}")
-
-
 def killed(one: Round, folder: Path) -> None:
     """Kill a worker at a random moment."""
     with dask_cluster(folder, workers=WORKERS) as cluster, one.run(cluster) as running:
-        one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS * 4 // 5))
+        one.wait_for_rows(running, one.dice.randrange(1, one.rows * 4 // 5))
         worker = one.dice.choice(cluster.workers)
         one.strike(worker)
         worker.kill()
@@ -260,7 +93,7 @@ def stopped(one: Round, folder: Path) -> None:
         dask_cluster(folder, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL=_TTL) as cluster,
         one.run(cluster) as running,
     ):
-        one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS // 2))
+        one.wait_for_rows(running, one.dice.randrange(1, one.rows // 2))
         worker = one.dice.choice(cluster.workers)
         one.strike(worker)
         let_pass(_STOP_SECONDS)
@@ -273,14 +106,14 @@ def scheduler(one: Round, folder: Path) -> None:
     """Kill the scheduler, and run the jobs again on another cluster."""
     clock = SystemClock()
     with dask_cluster(folder / "first", workers=WORKERS) as cluster, one.run(cluster) as running:
-        one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS * 4 // 5))
+        one.wait_for_rows(running, one.dice.randrange(1, one.rows * 4 // 5))
         assert cluster.scheduler is not None
         cluster.scheduler.kill()
         killed_at = clock.monotonic()
         summary = one.ended(running, 6)
         seconds = clock.monotonic() - killed_at
         one.expect(seconds < LONGEST_END_SECONDS, f"the run ended only after {seconds:.0f} s")
-        one.counts.figures.setdefault("seconds to the end", []).append(seconds)
+        one.counts.figures.setdefault("seconds to the end, killed", []).append(seconds)
         codes = {job["exit_code"] for job in summary.get("jobs", ())}
         one.expect(codes <= {0, 6}, f"jobs ended with {codes}")
         for worker in cluster.workers:  # without a scheduler they end by themselves
@@ -298,7 +131,7 @@ def unlocked(one: Round, folder: Path) -> None:
             cluster.add_worker(**_with_own_locks(folder / f"locks {number}"))
         cluster.wait_for(2)
         with one.run(cluster) as running:
-            one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS // 2))
+            one.wait_for_rows(running, one.dice.randrange(1, one.rows // 2))
             worker = one.dice.choice(cluster.workers)
             worker.send_signal(signal.SIGSTOP)
             one.note_all()
@@ -343,7 +176,7 @@ def signalled(one: Round, folder: Path) -> None:
     """Stop the command by one or two signals, and run the jobs again on another cluster."""
     number = one.dice.choice((signal.SIGINT, signal.SIGTERM))
     with dask_cluster(folder / "first", workers=WORKERS) as cluster, one.run(cluster) as running:
-        one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS * 4 // 5))
+        one.wait_for_rows(running, one.dice.randrange(1, one.rows * 4 // 5))
         running.send_signal(number)
         if one.dice.random() < 0.5:
             let_pass(one.dice.random())
@@ -365,10 +198,30 @@ def command(one: Round, folder: Path) -> None:
     """Kill the command, and run the jobs again while workers are still at them."""
     with dask_cluster(folder, workers=WORKERS) as cluster:
         with one.run(cluster) as running:
-            one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS * 4 // 5))
+            one.wait_for_rows(running, one.dice.randrange(1, one.rows * 4 // 5))
             running.kill()
             running.wait()
         one.note_all()
+        with one.run(cluster) as running:
+            one.ended(running, 0)
+    one.check()
+
+
+def hung(one: Round, folder: Path) -> None:
+    """Stop the scheduler; let it go on when the run has ended, and run the jobs again."""
+    clock = SystemClock()
+    with dask_cluster(folder, workers=WORKERS) as cluster:
+        assert cluster.scheduler is not None
+        with one.run(cluster) as running:
+            one.wait_for_rows(running, one.dice.randrange(1, one.rows * 4 // 5))
+            cluster.scheduler.send_signal(signal.SIGSTOP)
+            stopped_at = clock.monotonic()
+            one.ended(running, 6)
+            seconds = clock.monotonic() - stopped_at
+        one.expect(seconds < LONGEST_END_SECONDS, f"the run ended only after {seconds:.0f} s")
+        one.counts.figures.setdefault("seconds to the end, hung", []).append(seconds)
+        one.note_all()
+        cluster.scheduler.send_signal(signal.SIGCONT)
         with one.run(cluster) as running:
             one.ended(running, 0)
     one.check()
@@ -382,6 +235,7 @@ PARTS: dict[str, Callable[[Round, Path], None]] = {
     "poison": poison,
     "signalled": signalled,
     "command": command,
+    "hung": hung,
 }
 
 
@@ -408,7 +262,7 @@ def cut(one: Round, folder: Path) -> None:
             )
         cluster.wait_for(2)
         with one.run(cluster) as running:
-            one.wait_for_rows(running, one.dice.randrange(1, TEAMS * ROWS * 4 // 5))
+            one.wait_for_rows(running, one.dice.randrange(1, one.rows * 4 // 5))
             number = one.dice.randrange(2)
             one.note_all()
             net.set(number, "down", *links)
@@ -473,6 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="of the first round")
+    parser.add_argument("--rows", type=int, default=ROWS, help="of each team")
     parser.add_argument("--part", choices=[*PARTS, "clock"], action="append")
     parser.add_argument(
         "--latency", default="10ms", help="of the API: the higher, the more rows are in flight"
@@ -500,7 +355,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     clock(folder / f"clock {number}", counts)
                     break  # nothing in it is left to chance
                 name = f"{part} {number}"
-                one = Round(folder / name / "jobs", name, seen, counts)
+                one = Round(folder / name / "jobs", name, seen, counts, options.rows)
                 every[part](one, folder / name / "dask")
                 counts.rounds[part] += 1
                 for sentence in counts.broken[known:]:
