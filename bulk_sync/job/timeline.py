@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,10 @@ def runs(db: sqlite3.Connection, path: Path) -> list[Run]:
     found: dict[tuple[int, str], list[Point]] = {}
     for run, began, *columns in db.execute("SELECT * FROM timeline ORDER BY run, at_ms"):
         try:
+            datetime.fromisoformat(began)
             found.setdefault((run, began), []).append(_point(columns))
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-            raise damaged(path, "a count in its time line is impossible") from None
+            raise damaged(path, "a count or time in its time line is impossible") from None
     return [Run(began, tuple(points)) for (_, began), points in found.items()]
 
 

@@ -247,6 +247,7 @@ def test_runs_of_version_9_keep_the_order_of_their_clocks(tmp_path: Path) -> Non
         "latencies = 'x'",
         "width_ms = 0",
         "source = 'x'",
+        "began = ''",
     ],
 )
 def test_a_time_line_that_no_run_of_ours_wrote_is_called_damaged(
