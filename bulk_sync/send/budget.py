@@ -5,8 +5,9 @@ Invariants:
 1. Each request has its own permit, from `permit_nowait` or `permit`, in the order of the calls.
 2. No permit is used before the latest hold is over, whichever run was throttled: a run that slept
    asks its source again when it wakes. Above a hundred permits per second, those of the next 10 ms
-   are taken as one group. A hold that another run caused in that time is seen at the next reading,
-   just as requests in flight don't see it; a hold that this run caused is seen immediately.
+   are taken as one group, and those of a second, five at most, by a run that alone keeps a limit.
+   A hold that another run caused in that time is seen at the next reading, just as requests in
+   flight don't see it; a hold that this run caused is seen immediately.
 3. A permit that has to wait for a hold or an allowance is not reserved: whoever waits asks again
    when the wait is over, when a reply of its own run may have ended it, and every few seconds,
    because another run may have learnt more.
@@ -168,7 +169,7 @@ class Budget:
         reach = self._source.reach
         while (wait := due - self._clock.monotonic()) > 0:
             reading = self._readings
-            is_long = wait > reach.longest
+            is_long = wait > reach.longest and self._grant.group.number == 1
             early = reach.ahead_seconds if is_long else 0.0
             await self._clock.sleep(max(0.0, wait - early))
             # After a short sleep in which nothing changed, the permit is as it was.
@@ -304,7 +305,8 @@ class Budget:
     def observe(self, seen: Observation) -> None:
         """Keep an observation for the next question to the source, without waiting."""
         self._unread.append((self._clock.monotonic(), seen))
-        tells_what_is_left = bool(seen.quotas) and not self._source.reach.stated
+        is_alone = self._grant.group.number == 1 and not self._source.reach.stated
+        tells_what_is_left = bool(seen.quotas) and is_alone
         if seen.kind in {"throttled", "busy"} or tells_what_is_left:
             self._is_stale = True
         if self._news is not None:

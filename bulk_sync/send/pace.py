@@ -41,6 +41,12 @@ TOLERANCE_SECONDS = 0.005
 GROUP_SECONDS = 0.01
 """The permits of this time may be reserved as one group."""
 
+# The permits in a group where a run alone keeps a limit, and their time at most.
+_KEPT_PERMITS, _KEPT_SECONDS = 5, 1.0
+
+KEPT_AFTER_SECONDS = 10.0
+"""The time after which a run that was neither refused nor joined by another one keeps a limit."""
+
 # An idle budget forgets the rate that it found after this time, because the server's may have
 # changed. Allowances, and the contents of windows, are kept.
 _FORGOTTEN_SECONDS = 600.0
@@ -59,6 +65,9 @@ _LEAST_EARLY_RATE = 20.0
 _MOST_RESTORED = 4.0
 _CALM_AFTER_FAULTS = 10.0
 
+# After a refusal that a stated limit explains, the rate falls to this part, and is soon back.
+_STATED_PART, _CALM_AFTER_STATED = 0.85, 5.0
+
 _CALM_AFTER_LOCKOUT = 20.0
 _DEPTH_AFTER_BLOCK = 0.15
 
@@ -67,9 +76,10 @@ class Reach(NamedTuple):
     """The seconds of permits that a source may hand out as one group, by what sets the rate.
 
     `stated` is for quotas that the API states, `found` for a rate found, `given` for the user's. 0
-    allows one permit. A permit may be used `late_seconds` after its instant. A question may take
-    `ahead_seconds`, so that it is asked that much before its answer is needed. Intervals are
-    `spare` times as long as the rate requires.
+    allows one permit. A run `alone` gets longer groups where it keeps a stated or given limit: at a
+    low rate a question costs more than the request itself. A permit may be used `late_seconds`
+    after its instant. A question may take `ahead_seconds`, so that it is asked that much before its
+    answer is needed. Intervals are `spare` times as long as the rate requires.
     """
 
     stated: float
@@ -78,6 +88,7 @@ class Reach(NamedTuple):
     late_seconds: float = math.inf
     ahead_seconds: float = 0.0
     spare: float = SPARE
+    alone: bool = False
 
     @property
     def longest(self) -> float:
@@ -87,6 +98,9 @@ class Reach(NamedTuple):
 
 NEAR = Reach(0.0, GROUP_SECONDS, GROUP_SECONDS)
 """That of a source on this host: each reply may change what the API states is left."""
+
+ALONE = NEAR._replace(alone=True)
+"""The same, while no other run uses it."""
 
 
 class Group(NamedTuple):
@@ -172,7 +186,10 @@ class Pace:
             span = reach.stated
         else:
             span = reach.given if self.spacing else reach.found
-        number = max(1, min(most, int(span / interval), math.floor(min(room.permits, 1e6))))
+        permits = int(span / interval)
+        if reach.alone and room.permits == math.inf and self._is_kept(now, given):
+            permits = max(permits, min(_KEPT_PERMITS, int(_KEPT_SECONDS / interval)))
+        number = max(1, min(most, permits, math.floor(min(room.permits, 1e6))))
         if number > 1:
             at = self.due if self.due >= now - TOLERANCE_SECONDS else now
         self.due = at + number * interval
@@ -184,6 +201,16 @@ class Pace:
         return (
             Group(at, interval, number, first) if number > 1 else Group(max(at, now), 0.0, 1, first)
         )
+
+    def _is_kept(self, now: float, given: Given) -> bool:
+        """Return whether the rate is that of a stated or given limit, and was not refused."""
+        if self.search.pauses or self.suspicion.witnesses:
+            return False
+        limits = [] if given.ceiling is None else [given.ceiling]
+        if self.advertised.is_known(now):
+            limits.append(self.advertised.rate * self.advertised.correction.factor)
+        calm_since = max(self.search.loss_at, self.held_until) + KEPT_AFTER_SECONDS
+        return now > calm_since and self.per_second(now, given) == min(limits, default=None)
 
     def due_at(self, now: float, given: Given = NO_LIMITS, reach: Reach = NEAR) -> float:
         """Return when the next permit is due by the rate alone."""
@@ -382,7 +409,7 @@ class Pace:
             if not search.pauses:
                 self.proven = search.busiest_second
             if not search.pauses and not is_window:
-                self._lower_the_rate(now, given)
+                self._lower_the_rate(now, given, is_stated=self._is_stated(now, seen))
             self.advertised.correction.refused(now)
             search.recovered = self.taken
             search.pauses += 1
@@ -397,7 +424,12 @@ class Pace:
         elif is_news:
             self.hold(now + min(_LONGEST_BUSY_SECONDS, search.pause(dice)))
 
-    def _lower_the_rate(self, now: float, given: Given) -> None:
+    def _is_stated(self, now: float, seen: Observation) -> bool:
+        """Return whether a refusal states that nothing is left of a limit that the API states."""
+        is_empty = any(quota.remaining is not None and quota.remaining < 1 for quota in seen.quotas)
+        return is_empty and self.advertised.is_known(now)
+
+    def _lower_the_rate(self, now: float, given: Given, *, is_stated: bool) -> None:
         search = self.search
         at_loss = self.per_second(now, given)
         self.rate_before, self.limit_before = search.rate, search.limit
@@ -409,6 +441,10 @@ class Pace:
             latency=self.latency,
             was_doubling=not search.limit and not is_limited,
         )
+        if is_stated:
+            # The limit is what the API states: the window was used unevenly, or by others, too.
+            search.limit = max(search.limit, _STATED_PART * at_loss)
+            search.calm = min(search.calm, _CALM_AFTER_STATED)
         if self.busy.trial_share or self.throttled.trial_share:
             search.limit = min(search.limit, at_loss / 2)  # low enough to make a difference
 

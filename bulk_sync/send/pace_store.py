@@ -4,7 +4,7 @@ All runs on this host that use the same address and key share one `Pace`, kept i
 the user's state folder. To take permits, a run locks the file, reads the pace, applies the replies
 it saw since, reserves the next permits, writes the pace back and unlocks. That takes microseconds,
 and the lock is never held across a wait. The kernel owns the lock, so a process that dies releases
-it; what it had reserved is lost, the permits of 10 ms at most.
+it; what it had reserved is lost, the permits of 10 ms, or of a second where it was alone.
 
 A file that is torn or of another version is replaced by a fresh pace. When the file can't be kept,
 the run goes on with a pace of its own.
@@ -16,6 +16,7 @@ of day. `run.shared_limit` gives each host a file of its own.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import struct
@@ -28,7 +29,7 @@ from typing import Protocol
 from bulk_sync import platforms
 from bulk_sync.clock import Clock
 from bulk_sync.send.observation import Observation
-from bulk_sync.send.pace import NEAR, Pace, Reach
+from bulk_sync.send.pace import ALONE, KEPT_AFTER_SECONDS, NEAR, Pace, Reach
 from bulk_sync.send.packed import SIZE, pack, shift, unpack
 from bulk_sync.send.permits import Answer, Request, answer
 
@@ -179,13 +180,19 @@ def _checksum(content: bytes) -> bytes:
 class LocalPermits:
     """The permits of the runs that share one stored pace."""
 
-    reach: Reach = NEAR
-
     def __init__(self, store: PaceStore, clock: Clock, dice: random.Random) -> None:
         self._store = store
         self._clock = clock
         self._dice = dice
         self._unread: list[tuple[float, Observation]] = []  # survive a wait that is cancelled
+        self._reach = NEAR
+        self._taken = -1.0  # permits that were taken of the pace, by this run's last question
+        self._shared_at = -math.inf  # when another run had taken some
+
+    @property
+    def reach(self) -> Reach:
+        """The bounds of its permits as of the last question."""
+        return self._reach
 
     def prepare(self, request: Request) -> None:
         """Keep what was seen: the next question takes no time."""
@@ -199,8 +206,13 @@ class LocalPermits:
         try:
             now = self._clock.monotonic()
             offset = self._clock.now().timestamp() - now
+            if pace.taken != self._taken:
+                self._shared_at = now
+            is_alone = now - self._shared_at > KEPT_AFTER_SECONDS
+            self._reach = ALONE if is_alone else NEAR
             asked = request._replace(seen=tuple(self._unread))
-            answered = answer(pace, now, asked, self._dice.random, offset)
+            answered = answer(pace, now, asked, self._dice.random, offset, self._reach)
+            self._taken = pace.taken
             self._unread.clear()
             return answered
         finally:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -57,6 +59,86 @@ class _Counting(LocalPermits):
     async def ask(self, request: Request) -> Answer:
         self.questions += 1
         return await super().ask(request)
+
+
+def _sent(
+    budget: Budget, clock: VirtualClock, at: list[float], number: int, quota: Quota | None = None
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Return a task that takes so many permits, a reply after each."""
+
+    async def send() -> None:
+        for _ in range(number):
+            ordinal = await budget.permit()
+            at.append(clock.monotonic())
+            await clock.sleep(0.03)
+            quotas = () if quota is None else (quota,)
+            budget.observe(Observation(ordinal, "through", 0.03, quotas=quotas))
+
+    return send
+
+
+@pytest.mark.parametrize("quota", [None, Quota(5, 1.0, 1, 1.0)], ids=["given", "stated"])
+def test_a_run_that_alone_keeps_a_limit_asks_for_a_second_at_a_time(quota: Quota | None) -> None:
+    async def main() -> tuple[list[float], list[int]]:
+        at: list[float] = []
+        clock, dice = VirtualClock(random.Random(1)), random.Random(1)
+        source = _Counting(PaceInMemory(), clock, dice)
+        budget = Budget(source, clock, Given(() if quota else (Rate(5, 1.0),)))
+        questions = []
+        for number in (80, 100):
+            before = source.questions
+            async with anyio.create_task_group() as tasks:
+                for _ in range(4):
+                    tasks.start_soon(_sent(budget, clock, at, number // 4, quota))
+            questions.append(source.questions - before)
+        return at, questions
+
+    at, (first, later) = in_virtual_time(main)
+    assert first > 50  # nothing is known of others yet
+    assert later < 40
+    assert all(after - before >= 1.0 for before, after in zip(at[5:], at[10:], strict=False))
+    assert at[-1] - at[80] < 99 / 5 * 1.01
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_that_is_joined_shares_at_once(seed: int) -> None:
+    async def main() -> tuple[list[float], list[float]]:
+        clock, dice, pace = VirtualClock(random.Random(seed)), random.Random(seed), PaceInMemory()
+        first, second = (
+            Budget(LocalPermits(pace, clock, dice), clock, Given((Rate(5, 1.0),))) for _ in range(2)
+        )
+        at: tuple[list[float], list[float]] = ([], [])
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(_sent(first, clock, at[0], 40))
+            await clock.sleep(20.0 + seed / 3)
+            for _ in range(4):
+                tasks.start_soon(_sent(second, clock, at[1], 10))
+        return at
+
+    first, second = in_virtual_time(main)
+    both = sorted([*first, *second])
+    assert all(after - before >= 1.0 for before, after in zip(both, both[5:], strict=False))
+    since = second[0]
+    shared = sum(since <= at < second[-1] for at in first)
+    assert 0.8 * len(second) <= shared <= 1.25 * len(second)
+
+
+def test_a_refusal_ends_the_permits_that_a_run_alone_had_ahead() -> None:
+    async def main() -> float:
+        at: list[float] = []
+        clock, dice = VirtualClock(random.Random(1)), random.Random(1)
+        budget = Budget(LocalPermits(PaceInMemory(), clock, dice), clock, Given((Rate(5, 1.0),)))
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(_sent(budget, clock, at, 20))
+        ordinal = await budget.permit()
+        budget.observe(Observation(ordinal, "throttled", 0.03, 7.0))
+        refused = clock.monotonic()
+        await budget.permit()
+        return clock.monotonic() - refused
+
+    assert 7.0 <= in_virtual_time(main) < 8.0
 
 
 def test_a_run_whose_tasks_wait_asks_once_for_each_permit(tmp_path: Path) -> None:
