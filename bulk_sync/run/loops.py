@@ -17,7 +17,6 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -34,8 +33,6 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from bulk_sync.clock import Clock
 
 T = TypeVar("T")
-
-_SWITCH_SECONDS = 0.0005
 
 LONGEST_TURN_SECONDS = 1.0
 """Several times the time that a sheet of some thousand rows takes."""
@@ -169,21 +166,6 @@ class CommonLoop:
 
 
 @contextmanager
-def _quick_switches() -> Iterator[None]:
-    """Let threads change more often in the block.
-
-    The loop gives up the interpreter's lock with every system call, and a thread that reads a sheet
-    would keep it for 5 ms each time: requests would leave late, in bursts that are refused.
-    """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
-
-
-@contextmanager
 def common_loop(jobs: int, processors: int, clock: Clock) -> Iterator[Callable[[], CommonLoop]]:
     """Run a loop in a thread for so many jobs at a time; yield what makes each job's access to it.
 
@@ -191,7 +173,6 @@ def common_loop(jobs: int, processors: int, clock: Clock) -> Iterator[Callable[[
     server hangs keeps no other waiting.
     """
     with (
-        _quick_switches(),
         ThreadPoolExecutor(jobs, "names") as names,
         start_blocking_portal("asyncio", load_loop()) as portal,
     ):

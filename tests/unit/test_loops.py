@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -122,10 +121,3 @@ def test_a_job_without_a_turn_can_use_the_loop() -> None:
     with common_loop(1, 1, SystemClock()) as new_loop:
         loop: CommonLoop = new_loop()
         assert loop.run(loop_and_thread, 0)[1] != threading.get_ident()
-
-
-def test_threads_change_more_often_only_while_jobs_share_a_loop() -> None:
-    usual = sys.getswitchinterval()
-    with common_loop(1, 1, SystemClock()):
-        assert sys.getswitchinterval() < usual / 5
-    assert sys.getswitchinterval() == pytest.approx(usual)
