@@ -9,8 +9,9 @@ Invariants:
 2. One thread at a time uses the checkpoint.
 3. A failed write ends the run; `save` tries once more to write what it held.
 4. A creation is noted on the disk before `begin_creation` returns.
-5. No request leaves while an outcome waits for `LONGEST_UNWRITTEN_SECONDS` longer than it should
-   for its commit: where the disk or the event loop is late, sending waits for it (`is_behind`).
+5. No request leaves while an outcome waits for its commit for longer than
+   `LONGEST_UNWRITTEN_SECONDS` and twice the time that other runs add to a group: where the disk or
+   the event loop is late, sending waits for it (`is_behind`).
 6. A change is handed out only after it was committed as in flight. One that was prefetched and not
    handed out is released at the end of the run like others that were never sent.
 """
@@ -26,7 +27,7 @@ import anyio
 from anyio import to_thread
 
 from bulk_sync.clock import Clock, utc_text
-from bulk_sync.errors import OutputError
+from bulk_sync.errors import CheckpointBusy, OutputError
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, Creation, Outcome, State, Tally
 from bulk_sync.timeline import Counts, Line, Unsaved
@@ -44,7 +45,8 @@ SECONDS_A_RUN, LONGEST_SHARED_SECONDS, ENOUGH_OUTCOMES = 0.005, 1.0, 8
 group has fewer outcomes than that.
 
 A commit takes about half a millisecond of a processor, however few outcomes it has. Hundreds of
-slow jobs that each commit as soon as a lone one does would have no time left to send.
+slow jobs that each commit as soon as a lone one does would have no time left to send. A crash loses
+at most the outcomes of this time, then, and fewer of each run than are enough.
 """
 
 LONGEST_UNWRITTEN_SECONDS = 0.2
@@ -143,7 +145,7 @@ class Recorder:
             return None
         change = self._prefetched.popleft()
         self._characters -= len(change.body)
-        if len(self._prefetched) < self._few:
+        if self._is_short():
             self._gathering.cancel()
         return change
 
@@ -226,7 +228,7 @@ class Recorder:
         Rows whose outcomes can't be written stay in flight. So do prefetched changes, because it is
         unknown here how the run ended, and taking them for sent is the safe choice.
         """
-        with suppress(OutputError):
+        with suppress(OutputError, CheckpointBusy):
             await self._write()
 
     async def _write(self, at_least: int = 0) -> None:

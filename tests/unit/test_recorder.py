@@ -12,7 +12,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from bulk_sync.errors import OutputError
+from bulk_sync.errors import BulkSyncError, CheckpointBusy, OutputError
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.job.recorder import (
     ENOUGH_OUTCOMES,
@@ -160,6 +160,22 @@ async def test_a_failed_write_ends_the_run() -> None:
             recorder.put(outcome(1))
             await anyio.Event().wait()
     assert raised.group_contains(OutputError, match="full")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("error", [OutputError("full"), CheckpointBusy("another run took it")])
+async def test_the_last_try_to_write_hides_no_reason_why_the_run_ended(
+    error: BulkSyncError,
+) -> None:
+    class Refusing(Disk):
+        def exchange(self, *_: object) -> list[Change]:
+            raise error
+
+    recorder = Recorder(cast("Outbox", Refusing()), SimulatedClock(), lambda: None)
+    recorder.put(outcome(1))
+    with pytest.raises(type(error)):
+        await recorder.claim(1)
+    await recorder.save()  # raises nothing
 
 
 @pytest.mark.asyncio
@@ -441,3 +457,33 @@ async def test_a_group_waits_no_longer_when_changes_run_short_or_the_run_ends() 
         await clock.began.wait()
         recorder.close()
     assert disk.groups == [[1], [2], [3], [4]]
+
+
+@pytest.mark.asyncio
+async def test_a_group_waits_for_others_while_long_patches_fill_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Writing sooner prefetches none then."""
+    monkeypatch.setattr("bulk_sync.job.recorder.MAX_PREFETCHED_CHARACTERS", 2000)
+    disk, clock = Disk(body="x" * 1000), StoppedClock()
+    recorder = Recorder(cast("Outbox", disk), clock, lambda: None)
+    for row in range(64):
+        recorder.put(outcome(row))
+    clock.seconds += 0.25
+    await recorder.claim(1)  # 75 more would be prefetched each time
+    while recorder._characters > 4000:
+        recorder.take()
+    async with anyio.create_task_group() as tasks:
+        recorder.put(outcome(64))
+        began = clock.began
+        tasks.start_soon(recorder.run)
+        await began.wait()
+        assert recorder.take() is not None
+        await anyio.lowlevel.checkpoint()
+        await anyio.lowlevel.checkpoint()
+        assert not recorder._gathering.cancel_called
+        assert recorder.take() is not None
+        assert recorder.take() is not None
+        await recorder.catch_up()  # now it is short
+        recorder.close()
+    assert [len(group) for group in disk.groups if group] == [64, 1]
