@@ -147,8 +147,8 @@ class Budget:
                             await self._sleep(wait_until)
                             continue
                         due = self._grant.group.start
-                    due = max(due, self._spaced())
                     late = due + self._grant.late_seconds
+                    due = max(due, self._spaced())
                     ordinal = self._take()
                     following = Request(until=until, patience_seconds=patience_seconds)
                     is_free = await self._wait_for(due, following)
@@ -169,7 +169,9 @@ class Budget:
         reach = self._source.reach
         while (wait := due - self._clock.monotonic()) > 0:
             reading = self._readings
-            is_long = wait > reach.longest and self._grant.group.number == 1
+            # Nobody else causes holds while a run is alone.
+            is_kept = reach.alone and self._grant.group.number > 1
+            is_long = wait > reach.longest and not is_kept
             early = reach.ahead_seconds if is_long else 0.0
             await self._clock.sleep(max(0.0, wait - early))
             # After a short sleep in which nothing changed, the permit is as it was.
@@ -288,10 +290,15 @@ class Budget:
         """Return the largest group to ask for.
 
         It is double the size of a group that was used up, else what was used of the last one: a run
-        must not reserve permits that another run could use.
+        must not reserve permits that another run could use. A group of a second has no more permits
+        than tasks wait for one: a permit that comes while all wait for replies would be lost.
         """
         used_up = self._used >= self._grant.group.number
-        return (2 if used_up else 1) * self._used + 1
+        most = (2 if used_up else 1) * self._used + 1
+        reach = self._source.reach
+        if not reach.alone:
+            return most
+        return min(most, max(self._waiting, math.ceil(reach.longest * self.rate)))
 
     def _begin_group(self, grant: Grant) -> None:
         self._grant = grant

@@ -17,9 +17,9 @@ from bulk_sync.send.allowances import NO_LIMITS, Given
 from bulk_sync.send.budget import Budget, NoPermit
 from bulk_sync.send.headers import Quota
 from bulk_sync.send.observation import Observation
-from bulk_sync.send.pace import Pace
+from bulk_sync.send.pace import NEAR, Pace
 from bulk_sync.send.pace_store import LocalPermits, PaceInFile, PaceInMemory
-from bulk_sync.send.permits import Answer, Request
+from bulk_sync.send.permits import Answer, Grant, Request, answer
 from tests.simulation import VirtualClock, in_virtual_time
 
 
@@ -139,6 +139,96 @@ def test_a_refusal_ends_the_permits_that_a_run_alone_had_ahead() -> None:
         return clock.monotonic() - refused
 
     assert 7.0 <= in_virtual_time(main) < 8.0
+
+
+@pytest.mark.parametrize(("workers", "seconds"), [(1, 0.3), (2, 0.5)])
+def test_a_run_alone_whose_tasks_wait_for_replies_loses_no_permits(
+    workers: int, seconds: float
+) -> None:
+    async def main() -> float:
+        clock, dice = VirtualClock(random.Random(1)), random.Random(1)
+        budget = Budget(LocalPermits(PaceInMemory(), clock, dice), clock, Given((Rate(5, 1.0),)))
+        at: list[float] = []
+
+        async def send() -> None:
+            while len(at) < 200:
+                ordinal = budget.permit_nowait()
+                if ordinal is None:
+                    ordinal = await budget.permit()
+                at.append(clock.monotonic())
+                await clock.sleep(seconds * (0.7 + 0.6 * dice.random()))
+                budget.observe(Observation(ordinal, "through", seconds))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(workers):
+                tasks.start_soon(send)
+        return len(at) / (at[-1] - at[0])
+
+    assert in_virtual_time(main) > 0.93 * workers / seconds
+
+
+def test_runs_whose_groups_are_due_much_later_see_a_hold_of_another_run() -> None:
+    async def main() -> tuple[int, int]:
+        clock, pace, at = VirtualClock(random.Random(1)), PaceInMemory(), list[float]()
+        first, *others = (
+            Budget(LocalPermits(pace, clock, random.Random(run)), clock, Given((Rate(1000, 1.0),)))
+            for run in range(30)
+        )
+        async with anyio.create_task_group() as tasks:
+            for budget in others:
+                for _ in range(8):
+                    tasks.start_soon(_sent(budget, clock, at, 1000))
+            await clock.sleep(3.0)
+            first.observe(Observation(await first.permit(), "throttled", 0.03, 7.0))
+            await first.settle()
+            before = len(at)
+            await clock.sleep(6.0)
+            tasks.cancel_scope.cancel()
+        return before, len(at) - before
+
+    before, after = in_virtual_time(main)
+    assert before > 2000
+    assert after <= 20  # the rest of groups that had begun
+
+
+class _Far:
+    """A source whose permits have to be used in time; notes their instants, by ordinal."""
+
+    reach = NEAR._replace(late_seconds=0.1)
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._pace, self._clock = Pace(), clock
+        self.instants: dict[float, float] = {}
+
+    def prepare(self, request: Request) -> None:
+        """Nothing is asked ahead."""
+
+    async def ask(self, request: Request) -> Answer:
+        now = self._clock.monotonic()
+        answered = answer(self._pace, now, request, lambda: 0.5, 0.0, self.reach)
+        if isinstance(answered.outcome, Grant):
+            start, interval, number, ordinal = answered.outcome.group
+            for index in range(number):
+                self.instants[ordinal + index] = start + index * interval
+        return answered
+
+
+def test_no_permit_is_used_too_late_however_late_the_requests_before_it_left() -> None:
+    def late(dice: random.Random) -> float:
+        return 0.095 if dice.random() < 0.5 else 0.0
+
+    async def main() -> tuple[list[float], int]:
+        clock = VirtualClock(random.Random(1), late)
+        source, used = _Far(clock), list[float]()
+        budget = Budget(source, clock, Given((Rate(5, 1.0),)))
+        for _ in range(500):
+            ordinal = await budget.permit()
+            used.append(clock.monotonic() - source.instants[ordinal])
+        return used, len(source.instants)
+
+    used, taken = in_virtual_time(main)
+    assert 0.09 < max(used) <= _Far.reach.late_seconds
+    assert taken < 1.2 * len(used)  # half of the requests are late by nearly all that is allowed
 
 
 def test_a_run_whose_tasks_wait_asks_once_for_each_permit(tmp_path: Path) -> None:
