@@ -18,7 +18,8 @@ Invariants:
    that waits for it.
 6. Up to a limit of `_MOST_SPACED` per second, no more requests leave in any second than it
    allows, also when one left late. Only the one that would be too many waits, so that no time is
-   lost. At higher rates, a late one makes no difference.
+   lost. At higher rates, a late one makes no difference. There only --rate is kept in this way,
+   where runs with a higher one share the pace.
 
 `permits` says what a source is; the file that the runs on a host share is one (`pace_store`).
 """
@@ -28,7 +29,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 
@@ -38,7 +39,7 @@ from bulk_sync.clock import Clock, utc_text
 from bulk_sync.model.rows import Allowance, RateSource
 from bulk_sync.send.allowances import NO_LIMITS, Given
 from bulk_sync.send.observation import Observation
-from bulk_sync.send.pace import TOLERANCE_SECONDS, Group
+from bulk_sync.send.pace import TOLERANCE_SECONDS, Group, Reach
 from bulk_sync.send.permits import Grant, NoneInTime, PermitSource, Request, Shown, Wait
 
 log = logging.getLogger("bulk_sync.send")
@@ -52,6 +53,9 @@ _NOTED_SECONDS = 1.0
 # Requests that are spaced by the times at which they left; and by how much more than the rate asks
 # for, because the way to the API takes some of them longer.
 _MOST_SPACED, _SPACED_BY = 64, 1.004
+
+# Requests whose times are kept: those of a second, or of a part of it at a higher rate.
+_MOST_KEPT = 512
 
 _NOTHING = Grant(Group(0.0, 0.0, 0, 0.0))
 
@@ -99,7 +103,7 @@ class Budget:
         self._is_stale = False  # an unread reply may change the pace
         self._readings = 0  # lets a sleeping `permit` notice that the source answered meanwhile
         self._news: anyio.Event | None = None  # set by a reply while `permit` waits for long
-        self._left: deque[float] = deque(maxlen=_MOST_SPACED)  # when requests left
+        self._left: deque[float] = deque(maxlen=_MOST_KEPT)  # when requests left
         self._held_until = -math.inf
         self._listed_at = -math.inf
         self.held_until = -math.inf
@@ -169,9 +173,7 @@ class Budget:
         reach = self._source.reach
         while (wait := due - self._clock.monotonic()) > 0:
             reading = self._readings
-            # Nobody else causes holds while a run is alone.
-            is_kept = reach.alone and self._grant.group.number > 1
-            is_long = wait > reach.longest and not is_kept
+            is_long = wait > reach.longest and not _is_kept(self._grant.group, reach)
             early = reach.ahead_seconds if is_long else 0.0
             await self._clock.sleep(max(0.0, wait - early))
             # After a short sleep in which nothing changed, the permit is as it was.
@@ -245,6 +247,8 @@ class Budget:
         """Return the instant before which one more request would be too many in a second."""
         if self.limit is None or self.source is RateSource.FOUND:  # that one is being looked for
             return -math.inf
+        if self.limit > _MOST_SPACED:
+            return _apart(self._left, self.limit) if self.source is RateSource.OPTION else -math.inf
         numbers = range(math.floor(self.limit), math.ceil(self.limit) + 1)
         return max(
             (
@@ -312,8 +316,10 @@ class Budget:
     def observe(self, seen: Observation) -> None:
         """Keep an observation for the next question to the source, without waiting."""
         self._unread.append((self._clock.monotonic(), seen))
-        is_alone = self._grant.group.number == 1 and not self._source.reach.stated
-        tells_what_is_left = bool(seen.quotas) and is_alone
+        reach = self._source.reach
+        tells_what_is_left = bool(seen.quotas) and not (
+            reach.stated or _is_kept(self._grant.group, reach)
+        )
         if seen.kind in {"throttled", "busy"} or tells_what_is_left:
             self._is_stale = True
         if self._news is not None:
@@ -378,3 +384,17 @@ class Budget:
                 },
             )
         self.held_until = max(self.held_until, until)
+
+
+def _is_kept(group: Group, reach: Reach) -> bool:
+    """Return whether a group is of a run alone at a limit: it needs no look for news."""
+    return reach.alone and group.number > 1
+
+
+def _apart(left: Sequence[float], rate: float) -> float:
+    """Return when a request may leave by a high --rate, after those that left.
+
+    A pace doesn't keep it while runs with a higher one share it.
+    """
+    number = min(math.ceil(rate), _MOST_KEPT)
+    return left[-number] + number / rate if len(left) >= number else -math.inf

@@ -120,8 +120,9 @@ class Pace:
     """The state of one budget: when the next permit is due, and the limits as far as known."""
 
     due: float = -math.inf
-    spacing: float = 0.0
-    """The interval that led to `due` if it was that of the user's own rate; else 0."""
+    spaced: float = 0.0
+    """The permits to come that a user's own rate spaced, and their time, in seconds, below."""
+    spaced_seconds: float = 0.0
     held_until: float = -math.inf
     taken: float = 0.0
     """The number of permits taken so far, which is the ordinal of the latest."""
@@ -170,7 +171,7 @@ class Pace:
         at = max(self.due, now - TOLERANCE_SECONDS)
         interval = reach.spare / self.per_second(max(at, now), given)
         is_given = given.ceiling is not None and interval >= reach.spare / given.ceiling
-        self.spacing = interval if is_given else 0.0
+        spacing = interval
         if self.search.pauses:
             # After a refusal one request leaves alone: its reply is known before the next.
             interval = max(interval, 2 * self.latency)
@@ -185,7 +186,7 @@ class Pace:
         ):
             span = reach.stated
         else:
-            span = reach.given if self.spacing else reach.found
+            span = reach.given if is_given else reach.found
         permits = int(span / interval)
         if reach.alone and room.permits == math.inf and self._is_kept(now, given):
             permits = max(permits, min(_KEPT_PERMITS, int(_KEPT_SECONDS / interval)))
@@ -193,6 +194,9 @@ class Pace:
         if number > 1:
             at = self.due if self.due >= now - TOLERANCE_SECONDS else now
         self.due = at + number * interval
+        if is_given:
+            self.spaced += number
+            self.spaced_seconds += number * spacing
         if self.allowances.granted(state, given, max(now, self.due), number):
             self.found.begin_if_unknown(now)
         self.taken += number
@@ -218,13 +222,21 @@ class Pace:
         return self.due
 
     def _space_anew(self, now: float, given: Given, reach: Reach) -> None:
-        """Keep a run from waiting at the lower --rate of another one."""
-        if not self.spacing:
+        """Keep a run from waiting at the lower --rate of another one.
+
+        Only permits that such a rate spaced move together: the others already are as close as the
+        limit of all allows.
+        """
+        ahead = max(0.0, self.due - now)
+        if self.spaced_seconds > ahead:
+            self.spaced *= ahead / self.spaced_seconds
+            self.spaced_seconds = ahead
+        if not self.spaced_seconds:
             return
-        interval = reach.spare / self.per_second(now, given)
-        if self.spacing > interval:
-            self.due = min(self.due, now + max(0.0, self.due - now) * interval / self.spacing)
-            self.spacing = 0.0
+        surplus = self.spaced_seconds - self.spaced * reach.spare / self.per_second(now, given)
+        if surplus > 1e-6 * self.spaced_seconds:  # not what rounding left
+            self.due -= surplus
+            self.spaced = self.spaced_seconds = 0.0
 
     def doubt(self, now: float, until: float, given: Given = NO_LIMITS) -> None:
         """Let one request leave although stated resets, all after `until`, forbid it."""

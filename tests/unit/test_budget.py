@@ -231,6 +231,32 @@ def test_no_permit_is_used_too_late_however_late_the_requests_before_it_left() -
     assert taken < 1.2 * len(used)  # half of the requests are late by nearly all that is allowed
 
 
+@pytest.mark.parametrize(("own", "stated"), [(2, 10), (5, 10), (9, 10), (200, 1000)])
+def test_a_run_with_a_lower_rate_keeps_it_and_makes_no_other_exceed_the_limit(
+    own: int, stated: int
+) -> None:
+    async def main() -> tuple[list[float], list[float]]:
+        clock, pace = VirtualClock(random.Random(1)), PaceInMemory()
+        at: tuple[list[float], list[float]] = ([], [])
+        quota = Quota(stated, 1.0, 1, 1.0)
+        async with anyio.create_task_group() as tasks:
+            for given, sent in zip((Given((Rate(own, 1.0),)), Given()), at, strict=True):
+                budget = Budget(LocalPermits(pace, clock, random.Random(1)), clock, given)
+                for _ in range(16):
+                    tasks.start_soon(_sent(budget, clock, sent, 10**6, quota))
+            await clock.sleep(5 + 40 / own)
+            tasks.cancel_scope.cancel()
+        return at
+
+    slow, fast = in_virtual_time(main)
+    both = sorted(slow + fast)
+    for sent, most in ((slow, own), (both, stated)):
+        later = [at for at in sent if at > sent[0] + 3]  # the limit is known by then
+        assert max(bisect_left(later, at + 1) - index for index, at in enumerate(later)) <= most + 1
+    if stated < 100:  # beyond, 16 requests at once are too few
+        assert len(both) > 0.9 * stated * (both[-1] - both[0] - 3)
+
+
 def test_a_run_whose_tasks_wait_asks_once_for_each_permit(tmp_path: Path) -> None:
     async def main() -> tuple[list[float], int]:
         at: list[float] = []
