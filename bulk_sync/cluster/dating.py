@@ -18,6 +18,9 @@ _KEPT_SECONDS = 10.0
 
 _MOST_KEPT = 64
 
+# Differences of instants are rounded by less.
+_ROUNDED_SECONDS = 1e-6
+
 
 class Dating:
     """Dates the instants of another clock."""
@@ -35,8 +38,8 @@ class Dating:
         while ahead[0][0] < arrived - _KEPT_SECONDS:
             ahead.popleft()
         dated = at + min(least for _, least in ahead)
-        if dated < asked:  # a clock has jumped: what was known no longer holds
+        if dated < asked - _ROUNDED_SECONDS:  # a clock has jumped: what was known no longer holds
             ahead.clear()
             ahead.append((arrived, arrived - at))
             return arrived
-        return dated
+        return max(asked, dated)

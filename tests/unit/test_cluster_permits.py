@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bulk_sync.cluster.dating import Dating
@@ -478,6 +478,7 @@ def test_whoever_gets_no_answer_gives_up_before_another_can_take_its_job() -> No
 _DELAYS = st.lists(st.tuples(st.floats(0, 3), st.floats(0, 1), st.floats(0, 1)), min_size=1)
 
 
+@example([(1.05, 0.0, 0.0), (0.07, 0.0, 1.0)], 3600.0)  # rounded to just before the question
 @given(_DELAYS, st.sampled_from([0.0, 3600.0, -3600.0, 1e6]))
 def test_an_instant_is_dated_between_its_coming_and_its_arrival(
     delays: list[tuple[float, float, float]], off: float
