@@ -44,8 +44,11 @@ GROUP_SECONDS = 0.01
 # The permits in a group where a run alone keeps a limit, and their time at most.
 _KEPT_PERMITS, _KEPT_SECONDS = 5, 1.0
 
+# The part of a limit from which on it is kept: after a refusal that it explains, it is soon back.
+_KEPT_PART = 0.8
+
 KEPT_AFTER_SECONDS = 10.0
-"""The time after which a run that was neither refused nor joined by another one keeps a limit."""
+"""The time after which a run that no other one has joined is alone."""
 
 # An idle budget forgets the rate that it found after this time, because the server's may have
 # changed. Allowances, and the contents of windows, are kept.
@@ -207,14 +210,15 @@ class Pace:
         )
 
     def _is_kept(self, now: float, given: Given) -> bool:
-        """Return whether the rate is that of a stated or given limit, and was not refused."""
+        """Return whether the rate is nearly that of a stated or given limit, and nothing waits."""
         if self.search.pauses or self.suspicion.witnesses:
             return False
         limits = [] if given.ceiling is None else [given.ceiling]
         if self.advertised.is_known(now):
             limits.append(self.advertised.rate * self.advertised.correction.factor)
-        calm_since = max(self.search.loss_at, self.held_until) + KEPT_AFTER_SECONDS
-        return now > calm_since and self.per_second(now, given) == min(limits, default=None)
+        is_over = now > max(self.search.loss_at, self.held_until) + _KEPT_SECONDS
+        least = _KEPT_PART * min(limits, default=math.inf)
+        return is_over and self.per_second(now, given) >= least
 
     def due_at(self, now: float, given: Given = NO_LIMITS, reach: Reach = NEAR) -> float:
         """Return when the next permit is due by the rate alone."""
