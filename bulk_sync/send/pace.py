@@ -68,8 +68,9 @@ _LEAST_EARLY_RATE = 20.0
 _MOST_RESTORED = 4.0
 _CALM_AFTER_FAULTS = 10.0
 
-# After a refusal that a stated limit explains, the rate falls to this part, and is soon back.
-_STATED_PART, _CALM_AFTER_STATED = 0.85, 5.0
+# After a refusal that a stated limit explains, the rate falls to this part, and is soon back. So
+# many in a row are explained.
+_STATED_PART, _CALM_AFTER_STATED, _MOST_STATED = 0.85, 5.0, 3
 
 _CALM_AFTER_LOCKOUT = 20.0
 _DEPTH_AFTER_BLOCK = 0.15
@@ -419,13 +420,17 @@ class Pace:
         # Requests that left before the last loss was known are refused by the same limit.
         is_news = seen.ordinal > search.recovered
         asked = seen.asked_seconds or 0.0
+        # When it states that nothing is left it states the end of the window, too; unless that
+        # turned out to be wrong several times in a row.
+        is_stated = self._is_stated(now, seen) and search.pauses < _MOST_STATED
         if is_news:
             # Bare 503s are no quota: they come from an overload or an outage.
-            is_window = seen.kind == "throttled" and self.found.refused(now, asked)
+            is_unknown = seen.kind == "throttled" and not is_stated
+            is_window = is_unknown and self.found.refused(now, asked)
             if not search.pauses:
                 self.proven = search.busiest_second
             if not search.pauses and not is_window:
-                self._lower_the_rate(now, given, is_stated=self._is_stated(now, seen))
+                self._lower_the_rate(now, given, is_stated=is_stated)
             self.advertised.correction.refused(now)
             search.recovered = self.taken
             search.pauses += 1
@@ -435,6 +440,8 @@ class Pace:
             search.last_pause = min(seen.asked_seconds, 1.0)
             self.found.pause = seen.asked_seconds
             self.hold(now + seen.asked_seconds)
+        elif is_news and is_stated:
+            self.hold(now + search.pause(dice))
         elif is_news and seen.kind == "throttled":
             self.hold(self.found.pause_until(now, search.pause(dice), offset))
         elif is_news:

@@ -4,6 +4,7 @@ its bytes.
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_left
 
 import pytest
@@ -14,7 +15,7 @@ from bulk_sync.model.rows import RateSource
 from bulk_sync.quantities import Rate
 from bulk_sync.send.allowances import NO_LIMITS, Given
 from bulk_sync.send.headers import Quota
-from bulk_sync.send.observation import Observation
+from bulk_sync.send.observation import Kind, Observation
 from bulk_sync.send.pace import GROUP_SECONDS, TOLERANCE_SECONDS, Pace
 from bulk_sync.send.packed import pack, shift, unpack
 
@@ -405,3 +406,24 @@ def test_unanswered_refusals_of_a_fast_run_are_judged_by_the_replies_after_them(
             take(pace, 1.0 + step / 10, given)
         ended(pace, 5.0, "throttled", given=given)
         assert bool(pace.search.pauses) is is_limit
+
+
+_RUNS = st.tuples(st.integers(3, 30), st.integers(1, 3))
+
+
+@given(st.lists(_RUNS, min_size=8, max_size=20), st.randoms(use_true_random=False))
+def test_a_refusal_that_a_stated_limit_explains_is_never_waited_for_long(
+    runs: list[tuple[int, int]], dice: random.Random
+) -> None:
+    """However many there are, up to three in a row."""
+    pace, now = Pace(), 100.0
+    for through, refused in runs:
+        for is_through in (True,) * through + (False,) * refused:
+            now = max(now, pace.wait_until(now), pace.due_at(now))
+            group = pace.reserve_group(now, 1)
+            now = max(now, group.start) + 0.05
+            quotas = (Quota(5, 1.0, 2.0 if is_through else 0.0, 1.0),)
+            kind: Kind = "through" if is_through else "throttled"
+            seen = Observation(group.ordinal, kind, 0.05, quotas=quotas)
+            pace.observe(now, seen, dice.random())
+        assert pace.held_until - now < 20
