@@ -44,7 +44,7 @@ GROUP_SECONDS = 0.01
 # The permits in a group where a run alone keeps a limit, and their time at most.
 _KEPT_PERMITS, _KEPT_SECONDS = 5, 1.0
 
-# The part of a limit from which on it is kept: after a refusal that it explains, it is soon back.
+# The least rate, as a part of the limit, at which it is kept: after a refusal, it is soon back.
 _KEPT_PART = 0.8
 
 KEPT_AFTER_SECONDS = 10.0
@@ -68,8 +68,8 @@ _LEAST_EARLY_RATE = 20.0
 _MOST_RESTORED = 4.0
 _CALM_AFTER_FAULTS = 10.0
 
-# After a refusal that a stated limit explains, the rate falls to this part, and is soon back. So
-# many in a row are explained.
+# After a refusal that a stated limit explains, the rate falls to this part, and is back in about
+# this time, in seconds. At most so many refusals in a row are explained.
 _STATED_PART, _CALM_AFTER_STATED, _MOST_STATED = 0.85, 5.0, 3
 
 _CALM_AFTER_LOCKOUT = 20.0
@@ -420,8 +420,7 @@ class Pace:
         # Requests that left before the last loss was known are refused by the same limit.
         is_news = seen.ordinal > search.recovered
         asked = seen.asked_seconds or 0.0
-        # When it states that nothing is left it states the end of the window, too; unless that
-        # turned out to be wrong several times in a row.
+        # It states when its window ends, which is true unless it was wrong several times in a row.
         is_stated = self._is_stated(now, seen) and search.pauses < _MOST_STATED
         if is_news:
             # Bare 503s are no quota: they come from an overload or an outage.
@@ -448,8 +447,11 @@ class Pace:
             self.hold(now + min(_LONGEST_BUSY_SECONDS, search.pause(dice)))
 
     def _is_stated(self, now: float, seen: Observation) -> bool:
-        """Return whether a refusal states that nothing is left of a limit that the API states."""
-        is_empty = any(quota.remaining is not None and quota.remaining < 1 for quota in seen.quotas)
+        """Return whether a refusal states that nothing is left of a known limit, and until when."""
+        is_empty = any(
+            quota.remaining is not None and quota.remaining < 1 and quota.reset_seconds is not None
+            for quota in seen.quotas
+        )
         return is_empty and self.advertised.is_known(now)
 
     def _lower_the_rate(self, now: float, given: Given, *, is_stated: bool) -> None:

@@ -4,8 +4,10 @@ its bytes.
 
 from __future__ import annotations
 
+import math
 import random
 from bisect import bisect_left
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -413,7 +415,7 @@ def test_unanswered_refusals_of_a_fast_run_are_judged_by_the_replies_after_them(
 def test_a_refusal_that_a_stated_limit_explains_is_not_waited_for_long(
     in_a_row: int, seed: int
 ) -> None:
-    """Whatever a busy start looked like: it was no lock-out, since each stated its end."""
+    """However many came in a row at first: each states its end, so it is no lock-out."""
     dice, pace, now = random.Random(seed), Pace(), 100.0
     holds = []
     for through, refused in [(3, in_a_row)] * 4 + [(30, 1)] * 10:
@@ -427,3 +429,14 @@ def test_a_refusal_that_a_stated_limit_explains_is_not_waited_for_long(
             pace.observe(now, seen, dice.random())
         holds.append(pace.held_until - now)
     assert max(holds[4:]) < 5
+
+
+@pytest.mark.parametrize("reset", [1.0, None])
+def test_a_refusal_is_explained_only_by_a_limit_that_states_its_end(reset: float | None) -> None:
+    pace = Pace()
+    for kind, left, end in (("through", 2.0, 1.0), ("throttled", 0.0, reset)):
+        group = pace.reserve_group(100.0, 1)
+        quotas = (Quota(5, 1.0, left, end),)
+        seen = Observation(group.ordinal, cast("Kind", kind), 0.05, quotas=quotas)
+        pace.observe(100.0, seen, 0.5)
+    assert (pace.found.loss_at == -math.inf) is (reset is not None)
