@@ -29,7 +29,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 
@@ -245,17 +245,16 @@ class Budget:
 
     def _spaced(self) -> float:
         """Return the instant before which one more request would be too many in a second."""
-        if self.limit is None or self.source is RateSource.FOUND:  # that one is being looked for
+        limit, is_given = self.limit, self.source is RateSource.OPTION
+        if limit is None or self.source is RateSource.FOUND:  # that one is being looked for
             return -math.inf
-        if self.limit > _MOST_SPACED:
-            return _apart(self._left, self.limit) if self.source is RateSource.OPTION else -math.inf
-        numbers = range(math.floor(self.limit), math.ceil(self.limit) + 1)
+        if limit > _MOST_SPACED and not is_given:
+            return -math.inf
+        by = _SPACED_BY if limit <= _MOST_SPACED else 1.0
+        numbers = {min(math.floor(limit), _MOST_KEPT), min(math.ceil(limit), _MOST_KEPT)}
+        left = self._left
         return max(
-            (
-                self._left[-number] + _SPACED_BY * number / self.limit
-                for number in numbers
-                if 0 < number <= len(self._left)
-            ),
+            (left[-number] + by * number / limit for number in numbers if 0 < number <= len(left)),
             default=-math.inf,
         )
 
@@ -389,12 +388,3 @@ class Budget:
 def _is_kept(group: Group, reach: Reach) -> bool:
     """Return whether a group is of a run alone at a limit: it needs no look for news."""
     return reach.alone and group.number > 1
-
-
-def _apart(left: Sequence[float], rate: float) -> float:
-    """Return when a request may leave by a high --rate, after those that left.
-
-    A pace doesn't keep it while runs with a higher one share it.
-    """
-    number = min(math.ceil(rate), _MOST_KEPT)
-    return left[-number] + number / rate if len(left) >= number else -math.inf
