@@ -41,12 +41,12 @@ takes the interpreter from the workers a few times.
 """
 
 SECONDS_A_RUN, LONGEST_SHARED_SECONDS, ENOUGH_OUTCOMES = 0.005, 1.0, 8
-"""The time that each run in the same event loop adds to a group, up to the longer bound, while the
-group has fewer outcomes than that.
+"""The time that each further run in the same event loop adds to a group, the longest time that all
+of them add, and the number of outcomes that ends it.
 
 A commit takes about half a millisecond of a processor, however few outcomes it has. Hundreds of
-slow jobs that each commit as soon as a lone one does would have no time left to send. A crash loses
-at most the outcomes of this time, then, and fewer of each run than are enough.
+slow jobs that each commit as soon as a lone one does would have no time left to send. After a
+crash, the outcomes of one such group may be missing.
 """
 
 LONGEST_UNWRITTEN_SECONDS = 0.2
@@ -54,8 +54,10 @@ LONGEST_UNWRITTEN_SECONDS = 0.2
 usually takes with its write.
 """
 
-PREFETCH_SECONDS = 0.3
-"""Time that prefetched changes should last: longer than two groups take to fill and be written."""
+PREFETCH_SECONDS, PREFETCH_GROUPS = 0.3, 3
+"""Time that prefetched changes should last, and as many groups where other runs prolong them:
+longer than two groups take to fill and be written.
+"""
 
 MAX_BATCH = 2048
 """Changes in one commit: a larger group takes too long to write."""
@@ -262,7 +264,7 @@ class Recorder:
         self._unwritten.ended()
         seconds = self._clock.monotonic() - begun
         self._pause = min(LONGEST_GROUP_SECONDS, max(GROUP_SECONDS, 3 * seconds))
-        self._shared_pause = min(LONGEST_SHARED_SECONDS, SECONDS_A_RUN * (self._runs() - 1))
+        self._shared_pause = self._shared_seconds()
         self._few = 0 if self._all_taken else self._target() // 4
         self._time_line.saved()
         if self._on_first_acknowledged and any(one.state in ACKNOWLEDGED_STATES for one in group):
@@ -281,9 +283,14 @@ class Recorder:
 
     def _target(self) -> int:
         """Return how many changes should be prefetched after a write."""
+        seconds = max(PREFETCH_SECONDS, PREFETCH_GROUPS * self._shared_pause)
+        return int(self._rate.per_second() * seconds)
+
+    def _shared_seconds(self) -> float:
+        """Return the time of a group for the sake of the other runs: none is waited for in vain."""
+        others = min(LONGEST_SHARED_SECONDS, SECONDS_A_RUN * (self._runs() - 1))
         rate = self._rate.per_second()
-        shared = min(3 * self._shared_pause * rate, 3 * ENOUGH_OUTCOMES)
-        return int(max(PREFETCH_SECONDS * rate, shared))
+        return min(others, ENOUGH_OUTCOMES / rate) if rate else others
 
 
 class _Unwritten:
