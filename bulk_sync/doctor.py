@@ -30,12 +30,7 @@ from bulk_sync.errors import BulkSyncError, Interrupted, OutputError, UsageError
 from bulk_sync.folders import NO_STATE_FOLDER, state_folder
 from bulk_sync.model.rows import Allowance, RateSource
 from bulk_sync.model.summaries import Finding
-from bulk_sync.report.words import (
-    allowance_text,
-    local_time,
-    rate,
-    span,
-)
+from bulk_sync.report.words import allowance_text, local_time, rate, span
 from bulk_sync.run.shared_limit import known_pace, pace_file
 from bulk_sync.scratch import scratch_folder
 from bulk_sync.secret import check_key

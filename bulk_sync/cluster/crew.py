@@ -297,7 +297,7 @@ class _Task:
             with leased(self._exchange, name, self._worker) as lease:
                 result = self._run(end, lease)
                 if _is_busy(result):
-                    lease.renew()  # who has the job decides whether to wait
+                    lease.renew()  # a task that lost it doesn't wait for the checkpoint
                 self._is_fenced_off, self.is_cut_off = lease.is_lost, lease.is_given_up
                 return result
         except BulkSyncError as error:

@@ -32,7 +32,7 @@ LONGEST_RUN_SECONDS = 600
 
 @dataclass
 class Counts:
-    """What happened in all rounds."""
+    """The sums of all rounds, the rules that were broken, and figures by name."""
 
     rounds: Counter[str] = field(default_factory=Counter)
     sent: int = 0
