@@ -74,10 +74,13 @@ def pytest_configure(config: pytest.Config) -> None:
     coverage = config.pluginmanager.get_plugin("_cov")
     worker = getattr(config, "workerinput", None)
     measures = _measures_coverage(config) if worker is None else worker["measures_coverage"]
-    if coverage is not None and not measures:
-        if coverage.cov_controller is not None:
-            coverage.cov_controller.pause()
-        coverage.options.no_cov = True  # pytest-cov looks at it when the session starts
+    if coverage is None:
+        return
+    # In a process of pytest-xdist, pytest-cov starts a second measurement with the session and
+    # leaves the first one waiting below it: whenever the second pauses, the first one goes on.
+    if coverage.cov_controller is not None and not (measures and worker is None):
+        coverage.cov_controller.pause()
+    coverage.options.no_cov |= not measures  # pytest-cov looks at it when the session starts
 
 
 @pytest.hookimpl(wrapper=True)

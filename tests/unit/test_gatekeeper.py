@@ -277,3 +277,8 @@ def test_what_the_documents_call_a_goal_is_the_goal() -> None:
     shown = re.findall(r"^\| ([^|]+) \| [^|]+ \| (at (?:least|most) [\d.]+) \|", text, re.MULTILINE)
     assert len(shown) > 10
     assert dict(shown) == {name: str(GOALS[name]) for name, _ in shown}
+
+
+@pytest.mark.uncovered
+def test_no_coverage_is_measured_where_the_mark_says_so() -> None:
+    assert type(sys.gettrace()).__module__.partition(".")[0] != "coverage"
