@@ -34,6 +34,8 @@ CONTRACTS: list[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_t
     "tool"
 ]["importlinter"]["contracts"]
 
+pytestmark = pytest.mark.uncovered  # it reads source code, and runs none of it
+
 
 def test_the_package_keeps_the_rules_that_only_names_show() -> None:
     assert list(map(str, violations(ROOT))) == []

@@ -19,6 +19,7 @@ from tests.out_of_step import DEEDS, Found, Plan, odd_api
 ROWS = 60
 
 
+@pytest.mark.uncovered
 @pytest.mark.parametrize("deed", DEEDS)
 def test_no_row_is_acknowledged_by_the_reply_to_another(
     program: Program, tmp_path: Path, transport: Name, deed: str

@@ -13,6 +13,8 @@ from tests.helpers import reply
 from tests.replies import REPLIES, check, seen_of
 from tests.transports import Ask, asked
 
+pytestmark = pytest.mark.uncovered
+
 
 @pytest.fixture
 def ask(transport: Name) -> Ask:
