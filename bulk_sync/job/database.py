@@ -27,7 +27,9 @@ from bulk_sync.job import ledger_file
 from bulk_sync.job.bounded import TooSlow
 from bulk_sync.job.connection import connect, migrate
 from bulk_sync.job.damage import (
+    BUSY_TIMEOUT_SECONDS,
     damaged,
+    error_code,
     keep_side_files,
     refuse_special_files,
     translated,
@@ -91,6 +93,10 @@ UNRECORDED = (
     "AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.id = staged.id)"
 )
 """Selects staged rows that were handed out for the first time and have no outcome."""
+
+
+class Locked(Exception):
+    """Another process writes to the checkpoint, or to its ledger, now."""
 
 
 class Ended(Struct, frozen=True):
@@ -189,15 +195,14 @@ class Database:
         return hashlib.sha256(name.encode()).hexdigest()[:16]
 
     @contextmanager
-    def commit(self) -> Iterator[sqlite3.Connection]:
+    def commit(self, *, waits: bool = True) -> Iterator[sqlite3.Connection]:
         """Run the block as one durable transaction: all of it, or nothing.
 
-        Raises CheckpointBusy when another run has taken the checkpoint: see `take`.
+        Raises CheckpointBusy when another run has taken the checkpoint: see `take`. One that does
+        not wait for another process raises Locked while that writes, and does nothing.
         """
         with translated(self.path, in_use=True, ledger=self.shared_ledger):
-            # IMMEDIATE, because a read transaction that turns into a write fails with SQLITE_BUSY
-            # at once when another process has written since, whatever the busy timeout says.
-            self.connection.execute("BEGIN IMMEDIATE")
+            self._begin(waits=waits)
             try:
                 self._fence.check(self.connection)
                 yield self.connection
@@ -206,6 +211,22 @@ class Database:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
+
+    def _begin(self, *, waits: bool) -> None:
+        # IMMEDIATE, because a read transaction that turns into a write fails with SQLITE_BUSY at
+        # once when another process has written since, whatever the busy timeout says.
+        if waits:
+            self.connection.execute("BEGIN IMMEDIATE")
+            return
+        self.connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error_code(error) == sqlite3.SQLITE_BUSY:
+                raise Locked from None
+            raise
+        finally:
+            self.connection.execute(f"PRAGMA busy_timeout = {1000 * BUSY_TIMEOUT_SECONDS}")
 
     def take(self) -> None:
         """Take the checkpoint for this run: one that had it before can't commit any more."""

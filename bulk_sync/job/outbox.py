@@ -168,6 +168,11 @@ class Outbox:
         ]
 
     @property
+    def is_local(self) -> bool:
+        """True if the checkpoint is on a disk of this host, as far as its journal tells."""
+        return self._database.has_wal
+
+    @property
     def has_more(self) -> bool:
         """False once all changes of this run are handed out."""
         return bool(self._sources)
@@ -219,7 +224,12 @@ class Outbox:
             ).rowcount
 
     def exchange(
-        self, outcomes: Sequence[Outcome] = (), points: Unsaved | None = None, limit: int = 0
+        self,
+        outcomes: Sequence[Outcome] = (),
+        points: Unsaved | None = None,
+        limit: int = 0,
+        *,
+        waits: bool = True,
     ) -> list[Change]:
         """Record outcomes and hand out up to `limit` changes, in one commit.
 
@@ -233,12 +243,13 @@ class Outbox:
         None are handed out once the checkpoint or the ledger is not under its name any more: what
         they record would be lost with the run.
 
-        Raises OutputError when the checkpoint can't be written or is found damaged.
+        Raises OutputError when the checkpoint can't be written or is found damaged, and Locked,
+        unless it `waits`, while another process writes to it.
         """
         if limit and self._database.missing() is not None:
             self._sources.clear()
             limit = 0
-        with self._database.commit() as db:
+        with self._database.commit(waits=waits) as db:
             if outcomes:
                 self._record(db, outcomes)
             if points is not None:

@@ -6,7 +6,8 @@ groups at the current rate, so that workers never wait for a disk.
 Invariants:
 
 1. Every outcome that was put is written before `run` ends, in the order of putting.
-2. One thread at a time uses the checkpoint.
+2. One thread at a time uses the checkpoint. It is the event loop's only for a small group, and as
+   far as `loop_time` allows.
 3. A failed write ends the run; `save` tries once more to write what it held.
 4. A creation is noted on the disk before `begin_creation` returns.
 5. No request leaves while an outcome waits for its commit for longer than
@@ -28,6 +29,8 @@ from anyio import to_thread
 
 from bulk_sync.clock import Clock, utc_text
 from bulk_sync.errors import CheckpointBusy, OutputError
+from bulk_sync.job.database import Locked
+from bulk_sync.job.loop_time import LoopTime
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.model.rows import ACKNOWLEDGED_STATES, Change, Creation, Outcome, State, Tally
 from bulk_sync.timeline import Counts, Line, Unsaved
@@ -62,6 +65,9 @@ longer than two groups take to fill and be written.
 MAX_BATCH = 2048
 """Changes in one commit: a larger group takes too long to write."""
 
+MOST_IN_LOOP = 64
+"""Outcomes and changes in a group that is written in the event loop: in less than a millisecond."""
+
 MAX_PREFETCHED_CHARACTERS = 4 * 1024 * 1024
 """Characters of the patches that are prefetched, beyond which no more are; bounds memory."""
 
@@ -89,9 +95,14 @@ class Recorder:
         on_first_acknowledged: Callable[[], None],
         tally: Tally | None = None,
         runs: Callable[[], int] = lambda: 1,
+        loop_time: LoopTime | None = None,
     ) -> None:
-        """Take the outbox of a run; `runs` returns how many send in the same event loop."""
+        """Take the outbox of a run; `runs` returns how many send in the same event loop.
+
+        They share `loop_time`; without it, threads write all groups.
+        """
         self._outbox = outbox
+        self._loop_time = loop_time if loop_time and outbox.is_local else None
         self._clock = clock
         self._on_first_acknowledged: Callable[[], None] | None = on_first_acknowledged
         self._waiting: list[Outcome] = []
@@ -250,7 +261,7 @@ class Recorder:
             wanted = max(at_least, self._ramped(self._shortfall()))
         begun = self._clock.monotonic()
         try:
-            changes = await to_thread.run_sync(self._outbox.exchange, group, points, wanted)
+            changes = await self._exchange(group, points, wanted)
         except BaseException:
             self._waiting[:0] = group  # for `save`
             self._unwritten.failed()
@@ -270,6 +281,18 @@ class Recorder:
         if self._on_first_acknowledged and any(one.state in ACKNOWLEDGED_STATES for one in group):
             await to_thread.run_sync(self._on_first_acknowledged)
             self._on_first_acknowledged = None
+
+    async def _exchange(
+        self, group: list[Outcome], points: Unsaved | None, wanted: int
+    ) -> list[Change]:
+        begun, left = self._clock.monotonic(), self._loop_time
+        if left and len(group) + wanted <= MOST_IN_LOOP and left.is_left(begun):
+            with suppress(Locked):
+                try:
+                    return self._outbox.exchange(group, points, wanted, waits=False)
+                finally:
+                    left.spend(begun, self._clock.monotonic())
+        return await to_thread.run_sync(self._outbox.exchange, group, points, wanted)
 
     def _ramped(self, wanted: int) -> int:
         """Bound a batch by the last one, because workers may be waiting for it."""

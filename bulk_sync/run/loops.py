@@ -31,6 +31,7 @@ from anyio import to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from bulk_sync.clock import Clock
+from bulk_sync.job.loop_time import LoopTime
 
 T = TypeVar("T")
 
@@ -46,6 +47,11 @@ class Loop(Protocol):
         """The number of functions that run in it."""
         ...
 
+    @property
+    def for_writes(self) -> LoopTime | None:
+        """The time in it for writes; None where each run has a loop of its own."""
+        ...
+
     def run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:  # noqa: ANN401 - any
         """Call a coroutine function with arguments, and return its result."""
         ...
@@ -55,6 +61,7 @@ class OwnLoop:
     """A new event loop for each call, in the calling thread."""
 
     running = 1
+    for_writes = None
 
     def run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:  # noqa: ANN401 - any
         """Run the loop until the function has returned."""
@@ -117,6 +124,7 @@ class _Shared:
     def __init__(self, portal: BlockingPortal) -> None:
         self._portal = portal
         self.running = 0
+        self.for_writes = LoopTime()
 
     def call(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:  # noqa: ANN401 - any
         """Run a function in the loop until it has returned."""
@@ -143,6 +151,11 @@ class CommonLoop:
     def running(self) -> int:
         """The number of functions of all jobs that run in it."""
         return self._shared.running
+
+    @property
+    def for_writes(self) -> LoopTime:
+        """The time in it for writes of all jobs."""
+        return self._shared.for_writes
 
     @contextmanager
     def turn(self) -> Iterator[None]:

@@ -277,6 +277,7 @@ class SendingRun(Struct, frozen=True):
             on_first_acknowledged=lambda: database.accept_key(of_key),
             tally=self.tally,
             runs=lambda: self.callbacks.loop.running,
+            loop_time=self.callbacks.loop.for_writes,
         )
 
 

@@ -21,6 +21,7 @@ from bulk_sync.errors import (
     OutputError,
 )
 from bulk_sync.job.damage import translated
+from bulk_sync.job.database import Locked
 from bulk_sync.job.lock import held
 from bulk_sync.job.schema import SCHEMA_VERSION
 from bulk_sync.job.store import Store
@@ -200,6 +201,22 @@ def test_reading_a_checkpoint_and_writing_its_reports_takes_it_from_no_run(tmp_p
         with Store.read(path) as reader:
             reader.database.note_report(tmp_path / "x.results.csv", "digest")
         assert [one.target for one in store.outbox.exchange(limit=9)] == ["A"]
+
+
+def test_a_commit_that_does_not_wait_leaves_all_as_it_was_while_another_program_writes(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x.sqlite"
+    with Store.open(path) as store, closing(sqlite3.connect(path)) as other:
+        stage(store, [("A", "1"), ("B", "1")])
+        timeout = store.database.connection.execute("PRAGMA busy_timeout").fetchone()
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Locked):
+            store.outbox.exchange(limit=9, waits=False)
+        assert store.database.connection.execute("PRAGMA busy_timeout").fetchone() == timeout
+        other.rollback()
+        changes = store.outbox.exchange(limit=9, waits=False)
+        assert [one.target for one in changes] == ["A", "B"]
 
 
 def test_a_lock_of_another_program_is_told_from_a_disk_that_refuses(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 from anyio import to_thread
 
 from bulk_sync.errors import BulkSyncError, CheckpointBusy, OutputError
+from bulk_sync.job.database import Locked
+from bulk_sync.job.loop_time import LoopTime
 from bulk_sync.job.outbox import Outbox
 from bulk_sync.job.recorder import (
     ENOUGH_OUTCOMES,
@@ -20,6 +22,7 @@ from bulk_sync.job.recorder import (
     IDLE_SECONDS,
     LONGEST_SHARED_SECONDS,
     LONGEST_UNWRITTEN_SECONDS,
+    MOST_IN_LOOP,
     PREFETCH_SECONDS,
     SECONDS_A_RUN,
     Recorder,
@@ -38,6 +41,9 @@ class Disk:
 
     def __init__(self, *, full: bool = False, body: str = "{}") -> None:
         self.body = body
+        self.is_local = True
+        self.locked = False
+        self.threads: list[int] = []
         self.wanted: list[int] = []
         self.groups: list[list[int]] = []
         self.points: list[Unsaved | None] = []
@@ -45,8 +51,16 @@ class Disk:
         self._busy = threading.Lock()
 
     def exchange(
-        self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int
+        self,
+        outcomes: Sequence[Outcome],
+        points: Unsaved | None,
+        limit: int,
+        *,
+        waits: bool = True,
     ) -> list[Change]:
+        if self.locked and not waits:
+            raise Locked
+        self.threads.append(threading.get_ident())
         assert self._busy.acquire(blocking=False)
         try:
             if self.full:
@@ -168,7 +182,7 @@ async def test_the_last_try_to_write_hides_no_reason_why_the_run_ended(
     error: BulkSyncError,
 ) -> None:
     class Refusing(Disk):
-        def exchange(self, *_: object) -> list[Change]:
+        def exchange(self, *_: object, waits: bool = True) -> list[Change]:  # noqa: ARG002
             raise error
 
     recorder = Recorder(cast("Outbox", Refusing()), SimulatedClock(), lambda: None)
@@ -229,9 +243,14 @@ async def test_nothing_is_taken_ahead_once_the_end_has_come() -> None:
 async def test_the_last_changes_are_handed_out_whoever_asks_for_them() -> None:
     class Ending(Disk):
         def exchange(
-            self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int
+            self,
+            outcomes: Sequence[Outcome],
+            points: Unsaved | None,
+            limit: int,
+            *,
+            waits: bool = True,
         ) -> list[Change]:
-            return super().exchange(outcomes, points, limit)[:5]
+            return super().exchange(outcomes, points, limit, waits=waits)[:5]
 
     recorder = Recorder(cast("Outbox", Ending()), SimulatedClock(), lambda: None)
     handed = [
@@ -300,9 +319,14 @@ async def test_fewer_changes_than_wanted_are_not_the_last_ones_if_there_are_more
         has_more = True
 
         def exchange(
-            self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int
+            self,
+            outcomes: Sequence[Outcome],
+            points: Unsaved | None,
+            limit: int,
+            *,
+            waits: bool = True,
         ) -> list[Change]:
-            return super().exchange(outcomes, points, min(limit, 1))
+            return super().exchange(outcomes, points, min(limit, 1), waits=waits)
 
     disk = Sparing()
     recorder = Recorder(cast("Outbox", disk), SimulatedClock(), lambda: None)
@@ -321,11 +345,16 @@ class SlowDisk(Disk):
         self.may_end = threading.Event()
 
     def exchange(
-        self, outcomes: Sequence[Outcome], points: Unsaved | None, limit: int
+        self,
+        outcomes: Sequence[Outcome],
+        points: Unsaved | None,
+        limit: int,
+        *,
+        waits: bool = True,
     ) -> list[Change]:
         self.begun.set()
         assert self.may_end.wait(10)
-        return super().exchange(outcomes, points, limit)
+        return super().exchange(outcomes, points, limit, waits=waits)
 
 
 @pytest.mark.asyncio
@@ -487,3 +516,22 @@ async def test_a_group_waits_for_others_while_long_patches_fill_the_queue(
         await recorder.catch_up()  # now it is short
         recorder.close()
     assert [len(group) for group in disk.groups if group] == [64, 1]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("why", ["nothing", "no time", "locked", "not local", "large", "alone"])
+async def test_a_small_group_is_written_in_a_common_loop_unless_that_may_take_long(
+    why: str,
+) -> None:
+    disk, clock, left = Disk(), SimulatedClock(), LoopTime()
+    disk.locked, disk.is_local = why == "locked", why != "not local"
+    if why == "no time":
+        left.spend(clock.monotonic(), clock.monotonic() + 60)
+    recorder = Recorder(
+        cast("Outbox", disk), clock, lambda: None, loop_time=None if why == "alone" else left
+    )
+    for row in range(MOST_IN_LOOP + (why == "large")):
+        recorder.put(outcome(row))
+    await recorder.save()
+    (thread,) = disk.threads
+    assert (thread == threading.get_ident()) == (why == "nothing")
