@@ -16,10 +16,10 @@ Invariants:
    holds reserves the next permit, too: it would be asked for immediately afterwards, and a question
    costs more than the request itself at a low rate. Such a permit is dropped when no task is left
    that waits for it.
-6. Up to a limit of `_MOST_SPACED` per second, no more requests leave in any second than it
-   allows, also when one left late. Only the one that would be too many waits, so that no time is
-   lost. At higher rates, a late one makes no difference. There only --rate is kept in this way,
-   where runs with a higher one share the pace.
+6. Up to a limit of `MOST_SPACED` per second, no more requests leave in any second than it allows,
+   also when one left late, or took longer than usual on its way (`spacing`). Only the one that
+   would be too many waits, so that no time is lost. At higher rates, a late one makes no
+   difference. There only --rate is kept in this way, where runs with a higher one share the pace.
 
 `permits` says what a source is; the file that the runs on a host share is one (`pace_store`).
 """
@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -41,6 +40,7 @@ from bulk_sync.send.allowances import NO_LIMITS, Given
 from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace import TOLERANCE_SECONDS, Group, Reach
 from bulk_sync.send.permits import Grant, NoneInTime, PermitSource, Request, Shown, Wait
+from bulk_sync.send.spacing import Spacing
 
 log = logging.getLogger("bulk_sync.send")
 
@@ -49,13 +49,6 @@ _POLL_PART, _SHORTEST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.05, 0.5, 5.0
 
 # A shorter wait for an allowance is not worth a word.
 _NOTED_SECONDS = 1.0
-
-# Requests that are spaced by the times at which they left; and by how much more than the rate asks
-# for, because the way to the API takes some of them longer.
-_MOST_SPACED, _SPACED_BY = 64, 1.004
-
-# Requests whose times are kept: those of a second, or of a part of it at a higher rate.
-_MOST_KEPT = 512
 
 _NOTHING = Grant(Group(0.0, 0.0, 0, 0.0))
 
@@ -103,7 +96,7 @@ class Budget:
         self._is_stale = False  # an unread reply may change the pace
         self._readings = 0  # lets a sleeping `permit` notice that the source answered meanwhile
         self._news: anyio.Event | None = None  # set by a reply while `permit` waits for long
-        self._left: deque[float] = deque(maxlen=_MOST_KEPT)  # when requests left
+        self._spacing = Spacing()
         self._held_until = -math.inf
         self._listed_at = -math.inf
         self.held_until = -math.inf
@@ -131,7 +124,11 @@ class Budget:
             return None
         now = self._clock.monotonic()
         due = self._next_due(now)
-        return None if due is None or max(due, self._spaced()) > now else self._take()
+        if due is None or max(due, self._spaced()) > now:
+            return None
+        ordinal = self._take()
+        self._spacing.left(ordinal, now)
+        return ordinal
 
     async def permit(self, until: float = math.inf, patience_seconds: float = math.inf) -> float:
         """Wait for the next permit, in the order of the calls; return its ordinal.
@@ -156,10 +153,10 @@ class Budget:
                     ordinal = self._take()
                     following = Request(until=until, patience_seconds=patience_seconds)
                     is_free = await self._wait_for(due, following)
-                    self._left[-1] = left = self._clock.monotonic()
-                    if is_free and left <= late:
+                    now = self._clock.monotonic()
+                    if is_free and now <= late:
+                        self._spacing.left(ordinal, now)
                         return ordinal
-                    self._left.pop()
         finally:
             self._waiting -= 1
             if not self._waiting and self._is_for_next:
@@ -234,7 +231,6 @@ class Budget:
 
     def _take(self) -> float:
         self._is_for_next = False
-        self._left.append(self._clock.monotonic())
         self._next += 1
         self._used += 1
         group = self._grant.group
@@ -245,18 +241,9 @@ class Budget:
 
     def _spaced(self) -> float:
         """Return the instant before which one more request would be too many in a second."""
-        limit, is_given = self.limit, self.source is RateSource.OPTION
-        if limit is None or self.source is RateSource.FOUND:  # that one is being looked for
+        if self.limit is None or self.source is RateSource.FOUND:  # that one is being looked for
             return -math.inf
-        if limit > _MOST_SPACED and not is_given:
-            return -math.inf
-        by = _SPACED_BY if limit <= _MOST_SPACED else 1.0
-        numbers = {min(math.floor(limit), _MOST_KEPT), min(math.ceil(limit), _MOST_KEPT)}
-        left = self._left
-        return max(
-            (left[-number] + by * number / limit for number in numbers if 0 < number <= len(left)),
-            default=-math.inf,
-        )
+        return self._spacing.next_at(self.limit, is_given=self.source is RateSource.OPTION)
 
     def _with_news(self, request: Request) -> Request:
         """Return a request with all observations: the source keeps them, whatever becomes of it."""
@@ -315,6 +302,7 @@ class Budget:
     def observe(self, seen: Observation) -> None:
         """Keep an observation for the next question to the source, without waiting."""
         self._unread.append((self._clock.monotonic(), seen))
+        self._spacing.replied(seen.ordinal, seen.seconds)
         reach = self._source.reach
         tells_what_is_left = bool(seen.quotas) and not (
             reach.stated or _is_kept(self._grant.group, reach)
