@@ -60,6 +60,8 @@ Their outcomes are of earlier runs of the job; a row without one was never sent.
 EARLIER = -2
 """As `PARKED`, with an outcome of the job before: the row's content is still to be sent."""
 
+_SPARE_CACHE_KIB = 256
+
 APART = -3
 """The generation of rows that a run leaves out, while its sheet is staged.
 
@@ -232,6 +234,14 @@ class Database:
         """Take the checkpoint for this run: one that had it before can't commit any more."""
         with self.commit() as db:
             self._fence.put(db)
+
+    def spare_memory(self) -> None:
+        """Give back what staging cached, and cache little: sending reads each row once, in order.
+
+        A sixth of the memory of a job of 2,000 rows, which counts where hundreds run.
+        """
+        self.connection.execute("PRAGMA shrink_memory")
+        self.connection.execute(f"PRAGMA cache_size = -{_SPARE_CACHE_KIB}")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

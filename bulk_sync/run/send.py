@@ -297,6 +297,8 @@ def send_pending(run: SendingRun) -> Sent:
     if not counts.get(State.PENDING, 0):
         return Sent(0.0, notes=(nothing_to_send(counts),))
     _load(run)
+    if run.callbacks.loop.for_writes is not None:
+        database.spare_memory()
     begun = clock.monotonic()
     with run.callbacks.watch(run.tally):
         stopped = run.callbacks.loop.run(send_changes, run)
