@@ -20,6 +20,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -136,6 +137,16 @@ def sync(descriptor: int) -> None:
             _fcntl.fcntl(descriptor, full)
             return
     os.fsync(descriptor)
+
+
+def is_on_own_disk(path: Path) -> bool:
+    """Return whether a file is on a disk of this host; False where that isn't known.
+
+    Network folders, FUSE and memory have no device of their own, and the number 0 stands for its
+    kind (Linux, devices.txt: "Unnamed devices"). So it does for Btrfs, and in layers of containers.
+    """
+    major: Callable[[int], int] | None = getattr(os, "major", None)
+    return major is not None and sys.platform == "linux" and major(path.stat().st_dev) != 0
 
 
 def sync_folder(folder: Path) -> None:

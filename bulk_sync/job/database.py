@@ -178,6 +178,11 @@ class Database:
         return bool(mode == "wal")
 
     @property
+    def is_local(self) -> bool:
+        """True if all of its files are certainly on disks of this host."""
+        return all(map(platforms.is_on_own_disk, self._identities))
+
+    @property
     def ledger_schema(self) -> str:
         """The schema of the ledger that the job uses."""
         return SHARED if self.has_shared_ledger else "main"

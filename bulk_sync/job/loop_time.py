@@ -2,10 +2,11 @@
 
 A thread for each group of a slow job takes ten times as long as the write itself: SQLite lets other
 threads run with each statement, and a busy loop is slow to let the writer go on. So where many runs
-share a loop, small groups are written in it, as long as the disk is quick.
+share a loop, small groups are written in it. One that hangs would hold up all runs, so that is done
+on disks of this host alone: where those hang, little else goes on either.
 
 Invariant: in any stretch of time, all writes but the last take at most `BURST_SECONDS` and the part
-`MOST_PART` of that stretch. A disk that is slow, or hangs, costs no more; its groups go to threads.
+`MOST_PART` of that stretch. The groups of a disk that is slow go to threads for the rest.
 
 Pure: instants are arguments, in seconds on any monotonic clock.
 """

@@ -168,8 +168,8 @@ class Outbox:
 
     @property
     def is_local(self) -> bool:
-        """True if the checkpoint is on a disk of this host, as far as its journal tells."""
-        return self._database.has_wal
+        """True if the checkpoint, with its ledger, is certainly on a disk of this host."""
+        return self._database.is_local
 
     @property
     def has_more(self) -> bool:

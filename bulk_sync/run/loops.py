@@ -49,7 +49,7 @@ class Loop(Protocol):
 
     @property
     def for_writes(self) -> LoopTime | None:
-        """The time in it for writes; None where each run has a loop of its own."""
+        """The time in it for writes of checkpoints; None where each run has a loop of its own."""
         ...
 
     def run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:  # noqa: ANN401 - any
@@ -182,8 +182,8 @@ class CommonLoop:
 def common_loop(jobs: int, processors: int, clock: Clock) -> Iterator[Callable[[], CommonLoop]]:
     """Run a loop in a thread for so many jobs at a time; yield what makes each job's access to it.
 
-    Its threads for files and host names suffice for all of them, so that one whose disk or name
-    server hangs keeps no other waiting.
+    Its threads for files and host names suffice for all of them, so that one whose network folder
+    or name server hangs keeps no other waiting.
     """
     with (
         ThreadPoolExecutor(jobs, "names") as names,

@@ -314,6 +314,22 @@ def test_a_child_is_in_a_group_of_its_own_on_each_system(monkeypatch: pytest.Mon
     assert platforms.in_own_group() == {"creationflags": 0x200}
 
 
+# Disks
+
+
+def test_what_is_no_disk_of_this_host_is_not_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulk_sync.platforms.sys.platform", "linux")
+    if Path("/proc/self/status").exists():
+        assert not platforms.is_on_own_disk(Path("/proc/self/status"))
+    majors = iter([0, 8, 259])
+    monkeypatch.setattr(os, "major", lambda _: next(majors))
+    assert [platforms.is_on_own_disk(tmp_path) for _ in range(3)] == [False, True, True]
+    monkeypatch.delattr(os, "major")
+    assert not platforms.is_on_own_disk(tmp_path)
+
+
 # One place
 
 _SYSTEMS = re.compile(
