@@ -146,7 +146,12 @@ def is_on_own_disk(path: Path) -> bool:
     kind (Linux, devices.txt: "Unnamed devices"). So it does for Btrfs, and in layers of containers.
     """
     major: Callable[[int], int] | None = getattr(os, "major", None)
-    return major is not None and sys.platform == "linux" and major(path.stat().st_dev) != 0
+    if major is None or sys.platform != "linux":
+        return False
+    try:
+        return major(path.stat().st_dev) != 0
+    except OSError:
+        return False
 
 
 def sync_folder(folder: Path) -> None:

@@ -66,7 +66,7 @@ MAX_BATCH = 2048
 """Changes in one commit: a larger group takes too long to write."""
 
 MOST_IN_LOOP = 64
-"""Outcomes and changes in a group that is written in the event loop: in less than a millisecond."""
+"""Outcomes and changes in a group that is written in the event loop: in about a millisecond."""
 
 MAX_PREFETCHED_CHARACTERS = 4 * 1024 * 1024
 """Characters of the patches that are prefetched, beyond which no more are; bounds memory."""

@@ -326,6 +326,7 @@ def test_what_is_no_disk_of_this_host_is_not_taken_for_one(
     majors = iter([0, 8, 259])
     monkeypatch.setattr(os, "major", lambda _: next(majors))
     assert [platforms.is_on_own_disk(tmp_path) for _ in range(3)] == [False, True, True]
+    assert not platforms.is_on_own_disk(tmp_path / "gone")
     monkeypatch.delattr(os, "major")
     assert not platforms.is_on_own_disk(tmp_path)
 
