@@ -28,6 +28,8 @@ from tests.faultserver import (
 )
 from tests.helpers import KEY, numbered, read_csv, reply, started, when_sent, write_sheet
 
+pytestmark = pytest.mark.uncovered
+
 ROWS = 6
 EXAMPLE_ID, OTHER_ID = (
     "550e8400-e29b-41d4-a716-446655440000",

@@ -24,6 +24,8 @@ from tests.conftest import Program
 from tests.faultserver import Deed, Request, all_good, fault_server, good, says
 from tests.helpers import KEY, Ran, numbered, reply, write_sheet
 
+pytestmark = pytest.mark.uncovered
+
 CELL = "canarycell"
 TOKEN = "hook_t0ken_c4n4ry"
 PASSWORD = "pr0xypass"

@@ -29,6 +29,8 @@ from tests.helpers import (
     write_sheet,
 )
 
+pytestmark = pytest.mark.uncovered
+
 REPORT = "550e8400-e29b-41d4-a716-446655440000"
 OTHER_REPORT = "550e8400-e29b-41d4-a716-446655440001"
 ID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"

@@ -32,6 +32,8 @@ from tests.helpers import (
     write_sheet,
 )
 
+pytestmark = pytest.mark.uncovered
+
 SHEET = [*numbered(12), ("ext_90", "", 9)]
 COMMANDS = ("status", "report", "push")
 DOCUMENTED = {0, 2, 3, 4, 5, 6, 7, 8}

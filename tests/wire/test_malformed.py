@@ -39,6 +39,8 @@ from tests.faultserver import (
 from tests.helpers import numbered, read_csv, reply, write_sheet
 from tests.transports import BODY, CHUNKED, LENGTH, Ask, asked, of, raw
 
+pytestmark = pytest.mark.uncovered
+
 
 @pytest.fixture
 def ask(transport: Name) -> Ask:
