@@ -57,13 +57,13 @@ class Kills:
         commit = Database.commit
 
         @contextmanager
-        def counted(database: Database) -> Iterator[Any]:
+        def counted(database: Database, *, waits: bool = True) -> Iterator[Any]:
             nonlocal commits
             commits += 1
             is_last = cut is not None and commits == cut.number and not self.is_dead
             torn = is_last and cut is not None and cut.kind == "torn" and database.shared_ledger
             earlier = _copy_of(database.shared_ledger) if torn and database.shared_ledger else {}
-            with commit(database) as connection:
+            with commit(database, waits=waits) as connection:
                 yield connection
             if is_last and cut is not None and cut.kind in {"commit", "torn"}:
                 self.stop.set()
