@@ -51,6 +51,9 @@ from bulk_sync.scratch import scratch_folder
 GROUP = 2000
 """Rows written, or learnt, in one statement or commit."""
 
+# SQLite's cache where memory is spared, of 2,000 by default.
+_SPARE_CACHE_KIB = 256
+
 PARKED = -1
 """The generation of the sheet's rows that the job's last run left out by choice.
 
@@ -59,8 +62,6 @@ Their outcomes are of earlier runs of the job; a row without one was never sent.
 
 EARLIER = -2
 """As `PARKED`, with an outcome of the job before: the row's content is still to be sent."""
-
-_SPARE_CACHE_KIB = 256
 
 APART = -3
 """The generation of rows that a run leaves out, while its sheet is staged.

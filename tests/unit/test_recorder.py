@@ -182,7 +182,7 @@ async def test_the_last_try_to_write_hides_no_reason_why_the_run_ended(
     error: BulkSyncError,
 ) -> None:
     class Refusing(Disk):
-        def exchange(self, *_: object, waits: bool = True) -> list[Change]:  # noqa: ARG002
+        def exchange(self, *_: object, **__: object) -> list[Change]:
             raise error
 
     recorder = Recorder(cast("Outbox", Refusing()), SimulatedClock(), lambda: None)
