@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,14 @@ import pytest
 
 from bulk_sync.clock import SystemClock
 from bulk_sync.run.follow import StopRequest
-from bulk_sync.run.loops import LONGEST_TURN_SECONDS, CommonLoop, OwnLoop, Turns, common_loop
+from bulk_sync.run.loops import (
+    LONGEST_TURN_SECONDS,
+    SWITCH_SECONDS,
+    CommonLoop,
+    OwnLoop,
+    Turns,
+    common_loop,
+)
 from tests.helpers import SimulatedClock, poll
 
 
@@ -121,3 +129,10 @@ def test_a_job_without_a_turn_can_use_the_loop() -> None:
     with common_loop(1, 1, SystemClock()) as new_loop:
         loop: CommonLoop = new_loop()
         assert loop.run(loop_and_thread, 0)[1] != threading.get_ident()
+
+
+def test_threads_switch_often_while_jobs_share_a_loop_and_not_after_it() -> None:
+    before = sys.getswitchinterval()
+    with common_loop(1, 1, SystemClock()):
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+    assert sys.getswitchinterval() == before
