@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -105,12 +104,10 @@ def find_layout(
 ) -> Layout:
     """Return the likeliest layout of a file with these first lines."""
     delimiters = DELIMITERS if delimiter is None else (delimiter,)
+    tried = list(differing(delimiters, lines))
 
     def best(quote: str) -> tuple[Layout, list[str]]:
-        dialects = (
-            Dialect(mark, quote, skip)
-            for mark, skip in itertools.product(delimiters, (False, True))
-        )
+        dialects = (Dialect(mark, quote, skip) for mark, skip in tried)
         rated = [_rate(dialect, lines, recognise, header_row) for dialect in dialects]
         _, found = max(rated, key=lambda each: each[0])
         return found
@@ -120,6 +117,24 @@ def find_layout(
     if all(_is_quoted(cell, "'") for cell in header if cell.strip()):
         return best("'")[0]
     return layout
+
+
+def differing(delimiters: Sequence[str], lines: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """Yield each delimiter, with and without skipping blanks, unless an earlier pair is the same.
+
+    All delimiters that are in no line separate nothing, and without a blank behind one, or at the
+    beginning of a line, there is none to skip.
+    """
+    text = "\n".join(("", *lines))
+    absent = False
+    for mark in delimiters:
+        if mark not in text:
+            if absent:
+                continue
+            absent = True
+        yield mark, False
+        if "\n " in text or f"{mark} " in text:
+            yield mark, True
 
 
 def first_rows(layout: Layout, lines: Sequence[str]) -> list[list[str]]:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import csv
 import os
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from bulk_sync.errors import InputError, UsageError
 from bulk_sync.model.rows import Row
+from bulk_sync.read.dialect import DELIMITERS, Dialect, NotWellFormed, differing
 from bulk_sync.read.files import open_table
 from bulk_sync.report.problems import message_of
 from tests.unit.tables import options, read, refused, understood
@@ -469,6 +472,23 @@ def test_a_long_line_costs_no_more_than_many_short_ones(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(b"showing key,title\n1," + b"x" * 900_000 + b"\n2,caf\xe9 bar\n")
     assert read(path)[1][1].cells == ("2", "café bar")
+
+
+@given(st.lists(st.text(",;\t| \"'a\r\n", max_size=8), max_size=5), st.sampled_from("\"'"))
+def test_a_dialect_that_is_not_tried_reads_a_file_as_one_that_is(
+    lines: list[str], quote: str
+) -> None:
+    def records(mark: str, skip: bool) -> list[list[str]]:
+        found: list[list[str]] = []
+        with suppress(NotWellFormed):
+            found.extend(Dialect(mark, quote, skip).reader(lines, strict=False))
+        return found
+
+    tried = list(differing(DELIMITERS, lines))
+    read_by_one = [(skip, records(mark, skip)) for mark, skip in tried]
+    for mark, skip in set(product(DELIMITERS, (False, True))) - set(tried):
+        alike = records(mark, skip)
+        assert any(plainer <= skip and alike == others for plainer, others in read_by_one)
 
 
 def _is_utf_8(content: bytes) -> bool:
