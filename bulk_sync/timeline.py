@@ -35,7 +35,7 @@ def latency_bucket(seconds: float) -> int:
     return min(_LAST_BUCKET, math.ceil(math.log2(milliseconds) * BUCKETS_PER_OCTAVE))
 
 
-class Counts(Struct, frozen=True):
+class Counts(Struct, frozen=True, gc=False):
     """The counts of an interval: rows by state, requests, and latencies by bucket.
 
     `limit` is the latest known limit, in requests per second.
@@ -55,30 +55,30 @@ class Counts(Struct, frozen=True):
     def since(self, before: Counts) -> Counts:
         """Return the difference of two running counts."""
         return Counts(
-            Counter(self.states) - Counter(before.states),
+            dict(Counter(self.states) - Counter(before.states)),
             self.requests - before.requests,
             self.retries - before.retries,
             self.throttled - before.throttled,
             self.limit,
             self.source,
-            Counter(self.latencies) - Counter(before.latencies),
+            dict(Counter(self.latencies) - Counter(before.latencies)),
         )
 
     def then(self, later: Counts) -> Counts:
         """Return the sum, with the later limit if it is known."""
         known = self if later.limit is None else later
         return Counts(
-            Counter(self.states) + Counter(later.states),
+            dict(Counter(self.states) + Counter(later.states)),
             self.requests + later.requests,
             self.retries + later.retries,
             self.throttled + later.throttled,
             known.limit,
             known.source,
-            Counter(self.latencies) + Counter(later.latencies),
+            dict(Counter(self.latencies) + Counter(later.latencies)),
         )
 
 
-class Point(Struct, frozen=True):
+class Point(Struct, frozen=True, gc=False):
     """An interval of a run: it begins at `at_ms` and is `width_ms` long.
 
     `covered_ms` of it had passed when counts were last added.
