@@ -50,6 +50,11 @@ _POLL_PART, _SHORTEST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.05, 0.5, 5.0
 # A shorter wait for an allowance is not worth a word.
 _NOTED_SECONDS = 1.0
 
+FEW_WAITING, MANY_WAITING = 2, 4
+"""Tasks that wait for a permit: with fewer than a few, a permit may come and find none. More than
+many gain nothing, and each takes 7 KB and the collector's time, which counts with hundreds of runs.
+"""
+
 _NOTHING = Grant(Group(0.0, 0.0, 0, 0.0))
 
 
@@ -87,6 +92,7 @@ class Budget:
         self._unread: list[tuple[float, Observation]] = []
         self._turn = anyio.Lock(fast_acquire=True)
         self._waiting = 0  # tasks in `permit`
+        self._room: anyio.Event | None = None  # set when few of them are left
         self._asking = anyio.Lock(fast_acquire=True)
         self._grant = _NOTHING
         self._next = 0  # index of the group's next permit
@@ -114,6 +120,17 @@ class Budget:
         self.allowances: tuple[Allowance, ...] = ()
         self.on_change: Callable[[], None] = lambda: None
         """Called when any of these may have changed, also at the beginning of a wait."""
+
+    @property
+    def has_many_waiting(self) -> bool:
+        """True when so many tasks wait for a permit that another one would gain nothing."""
+        return self._waiting >= MANY_WAITING
+
+    async def wait_for_room(self) -> None:
+        """Wait until only a few tasks wait for a permit; for one task at a time."""
+        while self._waiting >= FEW_WAITING:
+            self._room = anyio.Event()
+            await self._room.wait()
 
     def permit_nowait(self) -> float | None:
         """Return the ordinal of a permit that is reserved and due; None if there is none.
@@ -159,6 +176,8 @@ class Budget:
                         return ordinal
         finally:
             self._waiting -= 1
+            if self._room is not None and self._waiting < FEW_WAITING:
+                self._room.set()
             if not self._waiting and self._is_for_next:
                 self._grant, self._is_for_next = _NOTHING, False
 

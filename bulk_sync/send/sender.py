@@ -14,7 +14,7 @@ Invariants, of this module and those it drives (`retries`, `attempt`, `availabil
 5. At most `workers` requests are in flight. A row that waits after a failure, or for a probe,
    holds no worker. One that was throttled or excused while the circuit is closed keeps its worker,
    because it waits for the next permit, as every request does. At most `workers + MOST_WAITING`
-   rows are open; then no new ones are taken.
+   rows are open; then no new ones are taken. While a few rows wait for a permit, no other begins.
 6. No request leaves while an outcome waits too long to be kept (`Work.is_behind`); its permit is
    dropped.
 7. While the circuit is open, one request at a time leaves, after a gap, and its failure does not
@@ -31,6 +31,7 @@ from contextlib import suppress
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from bulk_sync.clock import Clock
 from bulk_sync.errors import BulkSyncError
@@ -131,10 +132,12 @@ class Sender:
             if backlog.is_full:
                 await self._wait_for_a_row()
                 continue
+            await self._context.budget.wait_for_room()
             await workers.acquire()
             case = await backlog.next_case()
             if case is not None:
                 await self._hand_over(case, tasks)
+                await checkpoint()  # the worker begins, and waits for a permit if there is none
                 continue
             workers.release()
             if backlog.open_rows:
@@ -209,5 +212,7 @@ class Sender:
     def _next_case_nowait(self) -> Case | None:
         """Return a new case without waiting; None when `_feed` must choose the next one."""
         if self._workers.waiting or self._circuit.open or self._halt.reason is not None:
+            return None
+        if self._context.budget.has_many_waiting:
             return None
         return self._backlog.take()

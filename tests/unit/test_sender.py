@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 
 from bulk_sync.errors import BulkSyncError, Outage, StoppedEarly
 from bulk_sync.model.rows import Change, Creation, GivenUp, Outcome, State, Tally
-from bulk_sync.quantities import parse_share
+from bulk_sync.quantities import Rate, parse_share
+from bulk_sync.send.allowances import NO_LIMITS, Given
 from bulk_sync.send.backlog import NoWork
 from bulk_sync.send.bounds import Bounds
-from bulk_sync.send.budget import Budget
+from bulk_sync.send.budget import MANY_WAITING, Budget
 from bulk_sync.send.context import Terms
 from bulk_sync.send.decide import RetryPolicy
 from bulk_sync.send.pace import Pace
 from bulk_sync.send.pace_store import LocalPermits, PaceInMemory
+from bulk_sync.send.search import Search
 from bulk_sync.send.sender import Sender
 from bulk_sync.send.transport.interface import Failure, Reply
 from tests.simulation import VirtualClock, in_virtual_time
@@ -42,6 +44,7 @@ class Script:
     clock: VirtualClock
     rest: Reply | Failure = OK
     me: Reply | Failure = OK
+    seconds: float = 0.01
     sent: list[tuple[str, float]] = field(default_factory=list)
     under_way: set[str] = field(default_factory=set)
 
@@ -52,7 +55,7 @@ class Script:
         assert path not in self.under_way
         self.under_way.add(path)
         self.sent.append((path.rpartition("/")[2], self.clock.monotonic()))
-        await anyio.sleep(0.01)  # noqa: TID251 - virtual time
+        await anyio.sleep(self.seconds)  # noqa: TID251 - virtual time
         self.under_way.discard(path)
         queue = self.answers.get(path.rpartition("/")[2], [])
         return queue.pop(0) if queue else self.rest
@@ -131,17 +134,19 @@ def send(
     in_doubt: bool = False,
     pace: Pace | None = None,
     work: Work | None = None,
+    seconds: float = 0.01,
+    limits: Given = NO_LIMITS,
 ) -> Ended:
     dice = random.Random(1)
     clock, tally = VirtualClock(dice), Tally()
     work = work or Work(keys, tried=tried, in_doubt=in_doubt)
-    script = Script(answers, clock, rest, me)
+    script = Script(answers, clock, rest, me, seconds)
 
     async def run() -> BulkSyncError | None:
         sender = Sender(
             script,
             work,
-            budget=Budget(LocalPermits(PaceInMemory(pace), clock, dice), clock),
+            budget=Budget(LocalPermits(PaceInMemory(pace), clock, dice), clock, limits),
             terms=terms or terms_of(),
             clock=clock,
             dice=dice,
@@ -574,3 +579,25 @@ def test_no_request_leaves_while_outcomes_wait_too_long_to_be_kept(workers: int)
     assert ended.states() == ["updated"] * len(keys)
     assert len(work.waits) >= 3
     assert not [at for _, at in ended.script.sent for begun, end in work.waits if begun < at < end]
+
+
+@given(
+    workers=st.integers(1, 40),
+    rate=st.floats(1, 300),
+    seconds=st.floats(0.001, 1),
+)
+def test_few_rows_begin_before_a_permit_is_there_for_them_and_none_is_lost_for_that(
+    workers: int, rate: float, seconds: float
+) -> None:
+    ended = send(
+        [f"k{number}" for number in range(400)],
+        {},
+        terms_of(workers=workers, bounds=Bounds(deadline=START + 10)),
+        pace=Pace(search=Search(rate=1000.0)),
+        seconds=seconds,
+        limits=Given((Rate(rate, 1.0),)),
+    )
+    waited = len(ended.outcomes) - len(ended.script.sent)
+    assert waited <= MANY_WAITING
+    possible = min(rate, workers / seconds)
+    assert len(ended.script.sent) >= min(400, 0.9 * 10 * possible - workers)
