@@ -329,6 +329,7 @@ class Tally:
     the monotonic clock), and `waits_for_user` is True if only the user's own limits are the reason.
     `throttled_seconds` is the time that the API asked to wait. `allowances` are the quotas that
     hold now, those with shorter windows first; others get `leave` of each.
+    `all_busy` counts the requests with which as many were in flight as may be.
     `statuses` counts requests by HTTP status, or by the kind of their failure. `team` is the key's,
     once users/me named it.
     """
@@ -343,6 +344,7 @@ class Tally:
     retries: int = 0
     throttled: int = 0
     in_flight: int = 0
+    all_busy: int = 0
     waiting_until: float = 0.0
     waits_for_user: bool = False
     trouble: str | None = None

@@ -39,7 +39,7 @@ from bulk_sync.run.follow import (
 )
 from bulk_sync.run.loops import load_loop
 from bulk_sync.run.shared_limit import open_permits
-from bulk_sync.run.summary import Sent
+from bulk_sync.run.summary import Sent, note_on_workers
 from bulk_sync.secret import fingerprint
 from bulk_sync.send.account import LONGEST_SECONDS, Account, Preflight, Wanted
 from bulk_sync.send.allowances import Given
@@ -308,7 +308,7 @@ def send_pending(run: SendingRun) -> Sent:
     database.add_seconds(seconds)
     if (missing := database.missing()) is not None:
         stopped = lost_during_run(missing, sent=True)
-    return Sent(seconds, stopped)
+    return Sent(seconds, stopped, note_on_workers(run.tally, seconds, run.sending.workers))
 
 
 def ask_first(run: SendingRun, job_team: Team | None) -> SendingRun:

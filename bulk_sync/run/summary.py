@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from msgspec import Struct
@@ -14,11 +15,19 @@ from bulk_sync.job.store import Store
 from bulk_sync.model.rows import ERROR_STATES, State, Tally
 from bulk_sync.model.summaries import ReportFiles, Summary, Traffic
 from bulk_sync.report.causes import problems_of
+from bulk_sync.report.words import rate
 from bulk_sync.settings.files import Files
+from bulk_sync.settings.sending import MOST_WORKERS
 from bulk_sync.wording import counted
 
 # Rows that a summary names of those that came back with another value than was sent.
 _ECHOES_NAMED = 12
+
+# A shorter run is mostly the search for a rate.
+_NOTED_FROM_SECONDS = 20.0
+# The part of the requests with which all workers were busy, from which on that was the reason, and
+# the part of a limit that counts as all of it.
+_MOSTLY, _USED_UP = 0.5, 0.8
 
 _NOT_SENT = (State.INVALID, State.SUPERSEDED, State.UNCHANGED, State.PENDING)
 
@@ -113,6 +122,21 @@ def traffic_of(tally: Tally, seconds: float) -> Traffic:
         allowances=tally.allowances,
         decided=tally.done,
     )
+
+
+def note_on_workers(tally: Tally, seconds: float, workers: int) -> tuple[str, ...]:
+    """Return the note that with more requests in flight more of the limit could have been used."""
+    if tally.limit is None or seconds < _NOTED_FROM_SECONDS or workers >= MOST_WORKERS:
+        return ()
+    used = tally.requests / (seconds * tally.limit)
+    if tally.all_busy < _MOSTLY * tally.requests or not 0 < used < _USED_UP:
+        return ()
+    enough = min(MOST_WORKERS, math.ceil(workers / used))
+    text = (
+        f"The limit of {rate(tally.limit)} was not used up, because --workers allows only "
+        f"{counted(workers, 'request')} in flight. With --workers {enough} it may be."
+    )
+    return (text,)
 
 
 def with_files(

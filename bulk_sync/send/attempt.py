@@ -77,6 +77,7 @@ class Attempts:
         self._clock = context.clock
         self._dice = context.dice
         self._tally = context.tally
+        self._workers = context.terms.workers
         self._work = work
         self._creates = context.terms.create_missing
         self._report_id = context.terms.report_id
@@ -144,6 +145,7 @@ class Attempts:
         tally.retries += case.attempts > 1 and not case.begins_step
         case.begins_step = False
         tally.in_flight += 1
+        tally.all_busy += tally.in_flight >= self._workers
         sent = change.body if case.creation is None or not case.posts else case.creation
         try:
             if case.posts:

@@ -10,6 +10,8 @@ from bulk_sync.settings.option import Option
 
 _WEEK_SECONDS = 7 * 86400
 
+MOST_WORKERS = 500
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sending:
@@ -17,9 +19,9 @@ class Sending:
 
     PANEL = "Sending"
 
-    workers: Annotated[int, Option("Requests in flight at most.", "N", at_least=1, at_most=500)] = (
-        16
-    )
+    workers: Annotated[
+        int, Option("Requests in flight at most.", "N", at_least=1, at_most=MOST_WORKERS)
+    ] = 16
     transport: Annotated[
         Literal["auto", "httptools", "httpx"],
         Option(
