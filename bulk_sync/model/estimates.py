@@ -2,7 +2,8 @@
 
 An allowance is spent as fast as the rate permits, waited for until it resets, and spent again. With
 several of them, the longest decides when the last requests may leave, and the shorter ones how long
-those take. Retries and refusals are not counted.
+those take. A window whose length the API doesn't state counts as a minute, an hour or a day: the
+shortest that the stated resets allow. Retries and refusals are not counted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ SPACED_SECONDS = 10.0
 
 ALLOWANCE_SECONDS = 60.0
 """A --rate by this period or a longer one is an allowance."""
+
+_USUAL_SECONDS = (60.0, 3600.0, 86400.0)
+
+# A reset is stated in whole seconds, rounded up or down.
+_ROUNDING_SECONDS = 1.0
 
 _NOTHING = Share(count=0)
 
@@ -75,10 +81,19 @@ def _window(allowance: Allowance, now: datetime, leave: Share) -> Window:
     whole = allowance.limit if allowance.limit is not None else allowance.remaining or 0.0
     return Window(
         _less(allowance.limit, leave.of(whole)),
-        allowance.window_seconds,
+        allowance.window_seconds or _usual_length(allowance.at_least_seconds, resets_in),
         _less(allowance.remaining, leave.of(whole)),
         resets_in,
     )
+
+
+def _usual_length(*at_least: float | None) -> float | None:
+    """Return the shortest usual length of a window that is known to last so long; None for none."""
+    known = max(filter(None, at_least), default=None)
+    if known is None:
+        return None
+    usual = (one for one in _USUAL_SECONDS if one >= known - _ROUNDING_SECONDS)
+    return next(usual, known)
 
 
 def spaced_rate(rates: Iterable[Rate]) -> float | None:

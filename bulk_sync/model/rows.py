@@ -307,7 +307,7 @@ class Allowance(Struct, frozen=True):
     """A quota of requests until a reset, as last known; None for values that are unknown.
 
     It allows `limit` requests per window, and `remaining` more until `resets_at` (with a time
-    zone).
+    zone). A window whose length isn't stated takes `at_least_seconds`.
     """
 
     limit: float | None = None
@@ -315,6 +315,7 @@ class Allowance(Struct, frozen=True):
     resets_at: datetime | None = None
     source: RateSource = RateSource.NONE
     window_seconds: float | None = None
+    at_least_seconds: float | None = None
 
 
 _NOTHING = Share(count=0)

@@ -151,6 +151,8 @@ class Stated:
     """When the first request after a reset left; -inf once it is answered."""
     doubted: float = -math.inf
     """The stated reset before which a request leaves all the same; -inf if none does."""
+    longest: float = 0.0
+    """The longest time until a reset that was stated, in seconds: a window lasts at least that."""
 
     def room(self, now: Now) -> Room:
         """Return the permits that may leave now."""
@@ -205,6 +207,7 @@ class Stated:
             return
         self.limit = quota.limit or self.limit
         self.window = quota.window_seconds or self.window
+        self.longest = max(self.longest, quota.reset_seconds or 0.0)
         if self.lone_at > -math.inf or begun >= self.resets_at or self.at == -math.inf:
             self._begin(begun, ordinal, remaining, reset, quota)
         elif self.refill:
@@ -234,6 +237,8 @@ class Stated:
         self.least = self.end_before = math.inf
         self.end, self.round_ends = math.inf, ordinal
         self.first_reset, self.last_reset = math.inf, -math.inf
+        if self.doubted > -math.inf:  # it was untrue
+            self.longest = quota.reset_seconds or 0.0
         self.lone_at = self.doubted = -math.inf
         self.since, self.newest = ordinal - 1, ordinal
         self._go_on(begun, ordinal, remaining, reset, quota)

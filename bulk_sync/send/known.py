@@ -34,6 +34,7 @@ def _stated(pace: Pace, now: float, offset: float) -> Iterator[Allowance]:
             resets_at=None if is_over or slot.refill else _time_of(slot.resets_at + offset),
             source=SOURCES[int(slot.source)],
             window_seconds=slot.window or None,
+            at_least_seconds=slot.longest or None,
         )
 
 

@@ -34,7 +34,7 @@ from bulk_sync.send.packed import SIZE, pack, shift, unpack
 from bulk_sync.send.permits import Answer, Request, answer
 
 # Count up the version when the layout of `Pace` changes.
-_MAGIC = b"bulk-sync pace 4\n"
+_MAGIC = b"bulk-sync pace 5\n"
 _BOOT_BYTES = 36  # a UUID as text
 _OFFSET = struct.Struct("<d")
 _HEAD_BYTES = len(_MAGIC) + _BOOT_BYTES + _OFFSET.size

@@ -111,6 +111,15 @@ def test_after_a_reset_one_request_leaves_alone_and_shows_what_there_is() -> Non
     assert slot.room(state(reset + 0.02, 2)).permits == 99
 
 
+def test_a_window_lasts_as_long_as_the_longest_time_to_a_reset_unless_that_was_untrue() -> None:
+    slot = stated((0, 1, Quota(400, None, 399, 58.0)), (50, 2, Quota(400, None, 0, 8.0)))
+    assert slot.longest == 58
+    slot.doubt(state(50, 2), 51)
+    slot.granted(state(50, 2), 1)
+    slot.stated(50.1, 3, Quota(400, None, 399, 20.0), 3)
+    assert slot.longest == 20
+
+
 def test_a_bucket_that_refills_evenly_is_drawn_on_as_it_refills() -> None:
     slot = Stated(source=1.0)
     for ordinal in range(1, 101):  # a burst of 100: the time until it is full grows

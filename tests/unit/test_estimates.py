@@ -77,6 +77,54 @@ def test_what_can_be_sent_in_a_time(seconds: float, sent: int) -> None:
     assert requests_within(seconds, 5000, 10, (HOUR,)) == sent
 
 
+@pytest.mark.parametrize(
+    ("at_least", "resets_in", "length"),
+    [
+        (None, 16, 60),
+        (59.5, 16, 60),
+        (61, None, 60),
+        (62, 5, 3600),
+        (None, 61.5, 3600),
+        (3500, None, 3600),
+        (10_000, 1, 86400),
+        (100_000, 1, 100_000),
+        (None, None, None),
+    ],
+)
+def test_a_window_of_unknown_length_is_a_minute_an_hour_or_a_day(
+    at_least: float | None, resets_in: float | None, length: float | None
+) -> None:
+    (window,) = windows_for(
+        (),
+        [
+            Allowance(
+                limit=400,
+                remaining=None if resets_in is None else 180,
+                resets_at=None if resets_in is None else NOW + timedelta(seconds=resets_in),
+                source=RateSource.ACCOUNT,
+                at_least_seconds=at_least,
+            )
+        ],
+        NOW,
+    )
+    assert window.seconds == length
+
+
+def test_rows_for_three_minutes_take_as_long_whenever_in_the_first_one_is_asked() -> None:
+    """900 rows at 400 a minute, of which 7 a second were sent since the last reset."""
+    for gone in range(60):
+        told = Allowance(
+            limit=400,
+            remaining=max(0, 400 - 7 * gone),
+            resets_at=NOW + timedelta(seconds=60 - gone),
+            source=RateSource.ACCOUNT,
+            at_least_seconds=59.0,
+        )
+        left = 900 - min(400, 7 * gone)
+        seconds = seconds_to_send(left, 7, windows_for((), [told], NOW))
+        assert gone + seconds == pytest.approx(120 + 100 / 7)
+
+
 def test_allowances_of_user_and_api_without_what_others_get() -> None:
     rates = (Rate(10, 1), Rate(1000, 3600), Rate(9000, 86400))
     told = (
