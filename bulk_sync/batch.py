@@ -182,7 +182,7 @@ def run(
         end = ask(sheets, end)
         for place, (one, judged) in enumerate(sheets):
             if any(part.exit_code in _END_ALL for part in parts):
-                parts.append(Part(str(one.reading.input)))
+                parts.append(Part(str(one.reading.input), unsent=judged.rows))
                 continue
             # One deadline for all files: each push gets what is left of it.
             parts.append(_part(ending_at(one, end.at, clock), judged, push))

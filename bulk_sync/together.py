@@ -19,7 +19,7 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -33,14 +33,15 @@ from msgspec.structs import replace
 from bulk_sync import batch
 from bulk_sync.clock import Clock
 from bulk_sync.errors import BulkSyncError, UsageError
-from bulk_sync.model.rows import Tally
+from bulk_sync.model.rows import State, Tally
 from bulk_sync.model.summaries import Batch, JobResult, Summary
 from bulk_sync.open_files import allow_files_of_jobs
 from bulk_sync.pipeline import push_in_run
 from bulk_sync.run.follow import AboutToSend, Callbacks, StopRequest
 from bulk_sync.run.loops import CommonLoop, common_loop
 from bulk_sync.run.rows import Judgement
-from bulk_sync.run.send import ending_at, seconds_left
+from bulk_sync.run.send import End, ending_at, seconds_left
+from bulk_sync.run.several import Judged
 from bulk_sync.run.sheet import OnRows
 from bulk_sync.settings.files import Files
 from bulk_sync.settings.inbox import Inbox
@@ -94,8 +95,9 @@ class Phase(Enum):
 class Standing:
     """A job on its way; other threads may read it at any moment.
 
-    `rows` were read of the current file, and `tally` counts what is sent of it. `begun`,
-    `sending_since` and `ended` are instants of the monotonic clock.
+    `rows` were read of the current file, and `tally` counts what is sent of it. `to_come` has the
+    rows of the files that are still to be sent; a new mapping takes its place when one begins.
+    `begun`, `sending_since` and `ended` are instants of the monotonic clock.
     """
 
     job: Job
@@ -109,6 +111,13 @@ class Standing:
     ended: float = 0.0
     result: JobResult | None = None
     earlier: list[Tally] = field(default_factory=list)
+    to_come: Mapping[str, int] = field(default_factory=dict)
+
+    def take_file(self) -> int:
+        """Take the current file from those to come; return its rows, 0 if they are unknown."""
+        rows = self.to_come.get(self.file, 0)
+        self.to_come = {file: n for file, n in self.to_come.items() if file != self.file}
+        return rows
 
 
 def refuse_shared_checkpoints(jobs: Sequence[Job], clock: Clock) -> None:
@@ -248,6 +257,7 @@ def _followed(standing: Standing, common: _Common, loop: CommonLoop) -> Callback
     @contextmanager
     def watch(tally: Tally) -> Iterator[None]:
         standing.sending_since = clock.monotonic()
+        standing.take_file()
         standing.tally, standing.phase = tally, Phase.SENDING
         try:
             yield
@@ -272,11 +282,27 @@ def _followed(standing: Standing, common: _Common, loop: CommonLoop) -> Callback
 def _push(standing: Standing, ready: Ready, clock: Clock, callbacks: Callbacks) -> Batch:
     def push_it(one: PushSettings, judgement: Judgement | None) -> Summary:
         standing.file, standing.rows = str(one.reading.input), 0
-        return push_in_run(one, judgement, callbacks)
+        decided = 0
+        try:
+            summary = push_in_run(one, judgement, callbacks)
+            decided = summary.rows - summary.states.get(State.PENDING, 0)
+        finally:
+            # Nothing was sent of it, or its tally would have taken its place.
+            if rows := standing.take_file():
+                standing.earlier.append(Tally(total=rows, settled_before=decided))
+        return summary
+
+    def all_read(sheets: Sequence[tuple[PushSettings, Judged]], end: End) -> End:
+        standing.to_come = {
+            str(one.reading.input): judged.rows for one, judged in sheets if judged.rows
+        }
+        return end
 
     @contextmanager
     def reading(name: str) -> Iterator[OnRows]:
         standing.file = name
         yield callbacks.on_rows
 
-    return batch.run(standing.job.named, ready.settings, ready.inbox, push_it, clock, reading)
+    return batch.run(
+        standing.job.named, ready.settings, ready.inbox, push_it, clock, reading, all_read
+    )

@@ -265,6 +265,7 @@ def _look(standing: together.Standing) -> Look:
         tuple(standing.earlier),
         standing.sending_since,
         standing.rows,
+        sum(standing.to_come.values()),
     )
 
 

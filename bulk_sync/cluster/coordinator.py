@@ -348,6 +348,7 @@ class _Coordinator:
             standing.phase = progress.phase
         standing.file, standing.rows = progress.file, progress.rows
         standing.sending, standing.earlier = progress.about, list(progress.earlier)
+        standing.to_come = progress.to_come
         standing.sending_since = now - progress.sending
         if progress.tally is not None:
             progress.tally.waiting_until = now + progress.waits

@@ -216,6 +216,7 @@ def progress_of(standing: Standing, now: float) -> bytes | None:
         standing.rows,
         tally,
         tuple(standing.earlier),
+        standing.to_come,
         standing.sending,
         now - standing.begun,
         now - standing.sending_since if tally is not None else 0.0,

@@ -124,6 +124,7 @@ class Progress(Struct, frozen=True):
     rows: int
     tally: Tally | None
     earlier: tuple[Tally, ...]
+    to_come: Mapping[str, int]
     about: AboutToSend | None
     begun: float
     sending: float

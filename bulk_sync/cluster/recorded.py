@@ -40,12 +40,18 @@ def _part(standing: Standing, file: Path, why: BulkSyncError) -> Part:
     files = _files(standing.job, file)
     try:
         if not (is_current and standing.tally is not None) and not _is_of_sheet(files):
-            return Part(str(file), error=why if is_current else None)
+            return _without_summary(standing, file, why)
         summary = read_summary(files)
     except (BulkSyncError, OSError):
-        return Part(str(file), error=why if is_current else None)
+        return _without_summary(standing, file, why)
     is_done = not summary.states.get(State.PENDING, 0)
     return Part(str(file), summary, None if is_done else why)
+
+
+def _without_summary(standing: Standing, file: Path, why: BulkSyncError) -> Part:
+    if str(file) == standing.file:
+        return Part(str(file), error=why)
+    return Part(str(file), unsent=standing.to_come.get(str(file)))
 
 
 def _files(job: Job, file: Path) -> Files:

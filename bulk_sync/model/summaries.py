@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -164,13 +164,15 @@ class Part(Struct, frozen=True):
     """The result for one file of a batch.
 
     It has a summary, or the error that kept it from being sent, or neither if the run ended before
-    its turn; both if it was sent and then could not be moved to the archive.
+    its turn; both if it was sent and then could not be moved to the archive. `unsent` counts the
+    rows of a file that was read, and whose turn did not come.
     """
 
     input: str
     summary: Summary | None = None
     error: BulkSyncError | None = None
     note: str | None = None
+    unsent: int | None = None
 
     @property
     def exit_code(self) -> int:
@@ -178,6 +180,18 @@ class Part(Struct, frozen=True):
         if self.error is not None:
             return self.error.exit_code
         return 0 if self.summary is None else self.summary.exit_code
+
+    @property
+    def rows(self) -> int | None:
+        """The rows of the file; None if they are unknown."""
+        return self.unsent if self.summary is None else self.summary.rows
+
+    @property
+    def states(self) -> Mapping[State, int]:
+        """The rows by state; all are pending whose turn did not come."""
+        if self.summary is not None:
+            return self.summary.states
+        return {} if self.unsent is None else {State.PENDING: self.unsent}
 
     @property
     def digest(self) -> str:
@@ -398,8 +412,12 @@ class JobResult(Struct, frozen=True):
     @property
     def summaries(self) -> tuple[Summary, ...]:
         """The summaries of the files that were pushed."""
-        parts = () if self.batch is None else self.batch.parts
-        return tuple(part.summary for part in parts if part.summary is not None)
+        return tuple(part.summary for part in self.parts if part.summary is not None)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The results for its files; none if it ended before they were read."""
+        return () if self.batch is None else self.batch.parts
 
 
 class JobsResult(Struct, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -120,11 +120,12 @@ def batch_json(batch: Batch) -> dict[str, Any]:
     summaries = [part.summary for part in batch.parts if part.summary is not None]
     states: Counter[State] = Counter()
     statuses: Counter[str] = Counter()
+    for part in batch.parts:
+        states.update(part.states)
     for summary in summaries:
-        states.update(summary.states)
         statuses.update(summary.traffic.statuses)
     return {
-        "rows": sum(summary.rows for summary in summaries),
+        "rows": sum(part.rows or 0 for part in batch.parts),
         "states": _states(states),
         "requests": sum(summary.traffic.requests for summary in summaries),
         "retries": sum(summary.traffic.retries for summary in summaries),
@@ -146,7 +147,8 @@ def part_json(part: Part) -> dict[str, Any]:
     error = {} if part.error is None else {"error": str(part.error)}
     if part.summary is None:
         not_started = {"input": part.input, "error": "not begun: the run ended before"}
-        return not_started | error | {"exit_code": part.exit_code}
+        known = {} if part.rows is None else {"rows": part.rows, "states": _states(part.states)}
+        return not_started | known | error | {"exit_code": part.exit_code}
     note = {"note": part.note} if part.note else {}
     return summary_json(part.summary) | note | error | {"exit_code": part.exit_code}
 
@@ -214,11 +216,12 @@ def jobs_json(
     """
     states: Counter[State] = Counter()
     summaries = [summary for job in result.jobs for summary in job.summaries]
-    for summary in summaries:
-        states.update(summary.states)
+    parts = [part for job in result.jobs for part in job.parts]
+    for part in parts:
+        states.update(part.states)
     steps_of = {name: step for step in steps for name in step.jobs}
     return {
-        "rows": sum(summary.rows for summary in summaries),
+        "rows": sum(part.rows or 0 for part in parts),
         "states": _states(states),
         "requests": sum(summary.traffic.requests for summary in summaries),
         "retries": sum(summary.traffic.retries for summary in summaries),
@@ -421,7 +424,7 @@ def doctor_json(
     }
 
 
-def _states(counts: dict[State, int] | Counter[State]) -> dict[str, int]:
+def _states(counts: Mapping[State, int]) -> dict[str, int]:
     """Return the count of every state, also of those without rows, so that scripts find the key."""
     return {state.value: counts.get(state, 0) for state in State}
 

@@ -38,27 +38,51 @@ class NextStep(Struct, frozen=True):
 
 
 class Counts(Struct, frozen=True):
-    """The rows of jobs: `done` need nothing more, `errors` are invalid, rejected or failed."""
+    """The rows of jobs: `done` need nothing more, `errors` are invalid, rejected or failed.
+
+    The rows of the files of `unknown_jobs`, and of another `unknown_files`, are not among them.
+    """
 
     rows: int
     done: int
     errors: int
     pending: int
+    unknown_jobs: int = 0
+    unknown_files: int = 0
 
 
 def counts_of(jobs: Sequence[JobResult]) -> Counts:
     """Return the rows of all files of these jobs."""
-    states = [summary.states for job in jobs for summary in job.summaries]
+    parts = [part for job in jobs for part in job.parts]
+    states = [part.states for part in parts]
 
     def count(wanted: frozenset[State]) -> int:
         return sum(one.get(state, 0) for one in states for state in wanted)
 
     return Counts(
-        sum(summary.rows for job in jobs for summary in job.summaries),
+        sum(part.rows or 0 for part in parts),
         count(SETTLED_STATES),
         count(ERROR_STATES),
         count(frozenset({State.PENDING})),
+        sum(job.batch is None for job in jobs),
+        sum(part.rows is None for part in parts),
     )
+
+
+def has_rows(job: JobResult) -> bool:
+    """Return whether the rows of a file of the job are known."""
+    return any(part.rows is not None for part in job.parts)
+
+
+def rows_text(counts: Counts) -> str:
+    """Return `90 of 100 rows done, 4 with errors, 6 pending.`, and which rows are not in it."""
+    parts = [f"{counts.done:,} of {counted(counts.rows, 'row')} done"]
+    parts += [f"{counts.errors:,} with errors"] if counts.errors else []
+    parts += [f"{counts.pending:,} pending"] if counts.pending else []
+    unknown = [(counts.unknown_jobs, "job"), (counts.unknown_files, "file")]
+    named = " and ".join(counted(count, noun) for count, noun in unknown if count)
+    rest = f" The rows of {named} are unknown and not counted." if named else ""
+    return f"{', '.join(parts)}.{rest}"
 
 
 def end_of_job(job: JobResult) -> tuple[str, str]:

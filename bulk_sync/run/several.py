@@ -43,13 +43,15 @@ from bulk_sync.settings.sheet import SheetSettings
 class Judged(Struct, frozen=True):
     """A sheet of a run: the decisions about its rows, or the error that keeps it from being read.
 
-    Sheets of one `circle` have showings in common, directly or through others. A run of one sheet
-    has neither, because its rows are judged when they are staged.
+    Sheets of one `circle` have showings in common, directly or through others. `rows` counts those
+    of the sheet, without those left out by choice. A run of one sheet has none of these, because
+    its rows are judged when they are staged.
     """
 
     circle: int
     judgement: Judgement | None = None
     error: BulkSyncError | None = None
+    rows: int | None = None
 
 
 class _Read(Struct):
@@ -203,7 +205,8 @@ def _judged(several: SeveralSheets, place: int, one: _Read, groups: _Groups) -> 
         duplicates=groups.duplicates[place],
         decided=decided,
     )
-    return Judged(groups.circle(place), judgement)
+    rows = sum(several.counts(one.ids).values())
+    return Judged(groups.circle(place), judgement, rows=rows)
 
 
 def _digest(decided: Callable[[], Iterator[tuple[object, ...]]]) -> str:

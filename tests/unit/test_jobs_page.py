@@ -63,6 +63,7 @@ def test_it_has_the_verdict_the_next_steps_and_every_job(tmp_path: Path) -> None
     page = parsed(text)
     assert "49 of 60 jobs are done; 7 need attention, 4 have to run again." in page.text
     assert "96,220 of 96,415 rows done, 15 with errors, 180 pending." in page.text
+    assert "The rows of 5 jobs are unknown and not counted." in page.text
     for step in next_steps(jobs, again):
         assert step.step in page.text
         assert step.command is None or step.command in page.text

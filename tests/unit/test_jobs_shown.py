@@ -23,11 +23,18 @@ from rich.console import Console
 from bulk_sync.cli.catalogue import COMMANDS
 from bulk_sync.cli.next_step import runs_of_jobs
 from bulk_sync.clock import SystemClock
-from bulk_sync.errors import Interrupted
+from bulk_sync.errors import InputError, Interrupted
 from bulk_sync.model.rows import Allowance, RateSource, State, Tally
-from bulk_sync.model.summaries import Batch, JobResult, JobsResult
+from bulk_sync.model.summaries import Batch, JobResult, JobsResult, Part
 from bulk_sync.report.as_json import jobs_json
-from bulk_sync.report.jobs import NextStep, jobs_verdict, next_steps, pressing_first
+from bulk_sync.report.jobs import (
+    Counts,
+    NextStep,
+    counts_of,
+    jobs_verdict,
+    next_steps,
+    pressing_first,
+)
 from bulk_sync.report.terminal import progress
 from bulk_sync.report.terminal.jobs import (
     Look,
@@ -257,6 +264,36 @@ def test_a_file_that_ends_is_counted_once() -> None:
     assert (seen.done, seen.total) == (5, 5)
 
 
+def test_rows_of_files_to_come_count_and_take_time() -> None:
+    clock = Still()
+    clock.at = 100.0
+    tally = Tally(total=800, decided={State.UPDATED: 500})
+    (seen,) = Watcher(clock).look([Look("vale", "sending", tally=tally, to_come=600)])
+    assert (seen.done, seen.total) == (500, 1400)
+    (seen,) = Watcher(clock).look([Look("vale", "sending", tally=tally, since=0.0, to_come=600)])
+    assert seen.seconds_left == pytest.approx(900 / 5)
+    (seen,) = Watcher(clock).look([Look("vale", "reading", earlier=(tally,), to_come=600)])
+    assert (seen.done, seen.total) == (500, 1400)
+    assert "500 of 1,400 rows" in totals([seen])[1]
+
+
+def test_rows_of_files_that_have_not_begun_are_pending_and_unknown_ones_are_named() -> None:
+    sent = summary("vale", {State.UPDATED: 351, State.PENDING: 449}, stopped=Interrupted(2))
+    batch = Batch((Part("a.csv", sent), Part("b.csv", unsent=600)), ())
+    broken = Batch((Part("c.csv", error=InputError("c.csv: no header")), Part("d.csv")), ())
+    jobs = (replace(job("vale"), batch=batch), replace(job("hill"), batch=broken))
+    assert counts_of(jobs[:1]) == Counts(1400, 351, 0, 1049)
+    (line,) = [one for one in ended(JobsResult(jobs), None) if "rows done" in one]
+    assert "351 of 1,400 rows done, 1,049 pending." in line
+    assert line.endswith("The rows of 2 files are unknown and not counted.")
+    told = jobs_json(JobsResult(jobs))
+    assert (told["rows"], told["states"]["pending"]) == (1400, 1049)
+    first = told["jobs"][0]
+    assert (first["rows"], first["states"]["pending"]) == (1400, 1049)
+    assert (first["files"][1]["rows"], first["files"][1]["states"]["pending"]) == (600, 600)
+    assert not {"rows", "states"} & set(told["jobs"][1]["files"][0])
+
+
 def test_elsewhere_the_totals_come_as_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.001)
     said: list[str] = []
@@ -433,7 +470,8 @@ def test_sixty_jobs_have_a_line_each_then_totals_and_what_to_do(width: int | Non
     lines = ended(JobsResult(sixty()), width)
     assert [line.split()[0] for line in lines[1:61]] == [job.name for job in sixty()]
     text = " ".join("\n".join(lines[61:]).split())
-    assert "96,220 of 96,415 rows done." in text
+    assert "96,220 of 96,415 rows done, 15 with errors, 180 pending." in text
+    assert "The rows of 5 jobs are unknown and not counted." in text
     assert "night.html" in text
     for step in next_steps(sixty(), again):
         assert step.command is None or f"    {step.command}" in lines

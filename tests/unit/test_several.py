@@ -187,5 +187,6 @@ def test_sheets_with_showings_in_common_are_in_one_circle(tmp_path: Path) -> Non
 def test_rows_are_counted_over_all_files_while_they_are_read(tmp_path: Path) -> None:
     paths = written(tmp_path, [["a,,2,"], ["b,,5,", "c,,5,"]])
     seen: list[int] = []
-    with judged_together([settings_of(path) for path in paths], seen.append):
+    with judged_together([settings_of(path) for path in paths], seen.append) as all_judged:
         assert seen == [3]
+        assert [judged.rows for judged in all_judged] == [1, 2]

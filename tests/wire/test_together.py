@@ -185,6 +185,7 @@ def test_a_signal_stops_all_jobs_tidily(office: Office, number: signal.Signals) 
     release = threading.Event()
     for name in ("a", "b"):
         office.team(name, always(held(release)), rows=3000, options={"workers": "2"})
+    write_sheet(office.folder / "a" / "y.csv", numbered(200, first=3000))
     office.team("c")
     page = office.folder / "all.html"
     options = ("--at-once", 2, "--json", "--page", page)
@@ -203,8 +204,13 @@ def test_a_signal_stops_all_jobs_tidily(office: Office, number: signal.Signals) 
         assert states["updated"] >= 1
         assert states["updated"] + states["pending"] == 3000
         assert job["exit_code"] == 128 + number
+    assert (a["files"][1]["rows"], a["files"][1]["states"]["pending"]) == (200, 200)
+    assert (a["rows"], summary["rows"]) == (3200, 6200)
+    assert summary["states"]["updated"] + summary["states"]["pending"] == 6200
     assert (c["begun"], office.servers["c"].requests) == (False, [])
     text = page.read_text("utf-8")
+    assert "200 pending; not started" in text
+    assert "The rows of 1 job are unknown and not counted." in text
     assert "0 of 3 jobs are done; 3 have to run again." in text
     assert "2 stopped" in text
     assert "1 not started" in text

@@ -21,16 +21,17 @@ from bulk_sync.model.summaries import JobResult, JobsResult, Part, Summary
 from bulk_sync.recognise import Output
 from bulk_sync.report.echoes import changed_rows
 from bulk_sync.report.jobs import (
-    Counts,
     NextStep,
     counts_of,
     end_of_job,
     grouped,
+    has_rows,
     jobs_verdict,
     look_of,
     pressing_first,
     reasons_of,
     remarks_of,
+    rows_text,
 )
 from bulk_sync.report.page.frame import (
     asset,
@@ -113,13 +114,13 @@ class _Page:
         facts = (("Jobs file", self._jobs_file.name), ("Jobs", f"{len(jobs):,}"))
         file.write(top("report on jobs", facts, made_at, version) + "\n<main>\n")
         counts = counts_of(jobs)
-        detail = " ".join(filter(None, (found.detail, _rows_text(counts))))
+        detail = " ".join(filter(None, (found.detail, rows_text(counts))))
         file.write(verdict_section(found.tone, found.sentence, detail, ()) + "\n")
         if self._steps:
             file.write(self._next_section() + "\n")
         states: Counter[State] = Counter()
-        for summary in (one for job in jobs for one in job.summaries):
-            states.update(summary.states)
+        for part in (one for job in jobs for one in job.parts):
+            states.update(part.states)
         file.write(states_section(states, counts.rows) + "\n")
         self._write_jobs()
         file.write(f"</main>\n{bottom(version)}\n")
@@ -187,7 +188,7 @@ class _Page:
         words, _ = end_of_job(job)
         look = look_of(job)
         numbers = (counts.rows, counts.done, counts.errors, counts.pending)
-        known = bool(job.summaries)
+        known = has_rows(job)
         line = element(
             "tr",
             element("th", element("bdi", job.name), scope="row", data_value=job.name),
@@ -242,6 +243,7 @@ class _Page:
         if summary is None:
             # An error is among the reasons, above.
             why = "not started: the run ended before" if part.error is None else "not sent"
+            why = f"{part.unsent:,} pending; {why}" if part.unsent else why
             return element("article", title, element("p", why, class_="remark"), class_="sheet")
         states = [f"{n:,} {state.value}" for state, n in summary.states.items() if n]
         line = [", ".join(states) or "no rows", *_sent_to(summary)]
@@ -301,13 +303,6 @@ _NUMBERS = ("rows", "done", "errors", "pending")
 def _reason(text: str) -> Html:
     shown = element("bdi", *unbroken_options(cut(text, _LONGEST_REASON)))
     return element("p", shown, class_="reason")
-
-
-def _rows_text(counts: Counts) -> str:
-    parts = [f"{counts.done:,} of {counted(counts.rows, 'row')} done"]
-    parts += [f"{counts.errors:,} with errors"] if counts.errors else []
-    parts += [f"{counts.pending:,} pending"] if counts.pending else []
-    return f"{', '.join(parts)}."
 
 
 def _sent_to(summary: Summary) -> Iterator[str]:

@@ -42,12 +42,12 @@ def _table(parts: Sequence[Part]) -> Table:
     for heading in ("rows", *(state.value for state in states), "exit code"):
         table.add_column(heading, justify="right", no_wrap=True)
     for part in parts:
-        rows = f"{part.summary.rows:,}" if part.summary else ""
-        counts = [f"{_count(part, state):,}" if part.summary else "" for state in states]
+        rows = "" if part.rows is None else f"{part.rows:,}"
+        counts = ["" if part.rows is None else f"{_count(part, state):,}" for state in states]
         code = str(part.exit_code) if part.begun else "not started"
         table.add_row(Text(printable(part.input)), rows, *counts, code)
     return table
 
 
 def _count(part: Part, state: State) -> int:
-    return part.summary.states.get(state, 0) if part.summary else 0
+    return part.states.get(state, 0)

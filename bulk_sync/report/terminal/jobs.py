@@ -18,9 +18,11 @@ from bulk_sync.report.jobs import (
     counts_of,
     end_of_job,
     grouped,
+    has_rows,
     jobs_verdict,
     needs_a_person,
     remarks_of,
+    rows_text,
 )
 from bulk_sync.report.terminal.lines import show_labelled, show_line, show_some
 from bulk_sync.report.terminal.progress import View, lines_of
@@ -84,7 +86,8 @@ class Look(Struct):
     """A job as the table sees it: name, phase, and its tallies.
 
     `tally` is that of the file that is sent since `since`, an instant of the monotonic clock;
-    `earlier` has those of the files before. `read` rows were read of the current file.
+    `earlier` has those of the files before, and `to_come` counts the rows of those after it. `read`
+    rows were read of the current file.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Look(Struct):
     earlier: Sequence[Tally] = ()
     since: float = 0.0
     read: int = 0
+    to_come: int = 0
 
 
 class Watcher:
@@ -119,7 +123,7 @@ class Watcher:
             job.phase,
             job.exit_code,
             done,
-            sum(tally.total for tally in tallies),
+            sum(tally.total for tally in tallies) + job.to_come,
             sum(one.get(state, 0) for one in decided for state in ERROR_STATES),
             read=job.read,
         )
@@ -140,7 +144,7 @@ class Watcher:
         return replace(
             seen,
             per_second=self._per_second(job.name, now, sum(one.done for one in tallies)),
-            seconds_left=view.seconds_left(),
+            seconds_left=view.seconds_left(job.to_come),
             limit=_limit(tally, first, seen.total - seen.done),
             resets_at="" if resets is None else time_of_day(resets, moment),
             trouble=tally.trouble,
@@ -394,7 +398,7 @@ def show_jobs(
     console.print()
     if verdict.detail is not None:
         show_line(console, verdict.detail)
-    show_line(console, f"{verdict.sentence} {_rows_text(counts.rows, counts.done)}", style="bold")
+    show_line(console, f"{verdict.sentence} {rows_text(counts)}", style="bold")
     notes = [f"{listed(names, _MOST_NAMES)}: {note}" for note, names in _notes(result.jobs).items()]
     show_some(console, notes, _MOST_NOTES, "note")
     if page is not None:
@@ -434,10 +438,6 @@ def _show_indented(console: Console, text: str, indent: int, style: str = "") ->
         console.print(Text(" " * indent) + line, soft_wrap=True)
 
 
-def _rows_text(rows: int, done: int) -> str:
-    return f"{done:,} of {counted(rows, 'row')} done."
-
-
 def _end_cells(job: JobResult) -> list[Cell]:
     words, style = end_of_job(job)
     counts = counts_of([job])
@@ -445,7 +445,7 @@ def _end_cells(job: JobResult) -> list[Cell]:
     shown = [f"{count:,}" if count or n < 2 else "" for n, count in enumerate(numbers)]
     return [
         Cell(printable(job.name)),
-        *(Cell(text if job.summaries else "") for text in shown),
+        *(Cell(text if has_rows(job) else "") for text in shown),
         Cell(span(job.seconds) if job.begun else ""),
         Cell(words, style if needs_a_person(job) else ""),
     ]

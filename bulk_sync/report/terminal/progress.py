@@ -117,10 +117,13 @@ class View:
         is_long_ago = seconds <= self._sending - _RECENT_SECONDS
         return is_long_ago and self.tally.done - done >= _RECENT_ROWS
 
-    def seconds_left(self) -> float | None:
-        """Return the time to go, as of the last look; None if it is unknown or nothing is left."""
+    def seconds_left(self, to_come: int = 0) -> float | None:
+        """Return the time to go, as of the last look; None if it is unknown or nothing is left.
+
+        `to_come` counts the rows that are sent after those of the tally.
+        """
         tally = self.tally
-        rows, per_second = max(0, tally.total - _done(tally)), self.per_second
+        rows, per_second = max(0, tally.total - _done(tally)) + to_come, self.per_second
         is_known = per_second > 0 and self._sending >= _SOONEST_ESTIMATE
         if not rows or not is_known or tally.trouble is not None:
             return None
