@@ -37,6 +37,29 @@ class CheckedJob(Struct, frozen=True):
         return most_pressing([*codes, 0 if self.batch is None else self.batch.exit_code])
 
     @property
+    def is_usable(self) -> bool:
+        """True unless its settings or all of its files can't be used, whatever its key is."""
+        if self.batch is None or self.error is not None:
+            return False
+        parts = self.batch.parts
+        return not parts or any(one.stopped is None for one in self.summaries)
+
+    @property
+    def is_bound(self) -> bool:
+        """True if it is usable and has a bound, its own or that of the run."""
+        return self.is_usable and math.isfinite(self.expected.window)
+
+    @property
+    def suffices(self) -> bool | None:
+        """True if its bounds leave enough time; None if that is unknown, or it has none."""
+        return self.expected.suffices if self.is_bound else None
+
+    @property
+    def pending(self) -> int | None:
+        """The requests that its bounds leave no time for; None where `suffices` is None."""
+        return None if self.suffices is None else self.expected.pending
+
+    @property
     def summaries(self) -> tuple[CheckSummary, ...]:
         """The summaries of the files that could be read."""
         parts = () if self.batch is None else self.batch.parts
@@ -79,9 +102,9 @@ class CheckedJobs(Struct, frozen=True):
         return max(known, default=0.0) if len(known) == len(found) else None
 
     @property
-    def pending(self) -> int:
-        """The requests for which the time of their jobs, or of the run, does not suffice."""
-        return sum(job.expected.pending for job in self.jobs)
+    def bound(self) -> tuple[CheckedJob, ...]:
+        """The usable jobs that have a bound."""
+        return tuple(job for job in self.jobs if job.is_bound)
 
     @property
     def has_window(self) -> bool:
@@ -90,11 +113,18 @@ class CheckedJobs(Struct, frozen=True):
 
     @property
     def suffices(self) -> bool | None:
-        """True if no job is ended by a bound; None if that is unknown, or there are no bounds."""
-        if self.pending:
+        """True if no bound ends a job; None if that is unknown, or no usable job has one."""
+        found = [job.suffices for job in self.bound]
+        if False in found:
             return False
-        bound = [job.expected for job in self.jobs if math.isfinite(job.expected.window)]
-        return True if bound and all(one.suffices for one in bound) else None
+        return None if None in found or not found else True
+
+    @property
+    def pending(self) -> int | None:
+        """The requests that bounds leave no time for; None where `suffices` is None."""
+        if self.suffices is None:
+            return None
+        return sum(job.pending or 0 for job in self.bound)
 
     @property
     def exit_code(self) -> int:

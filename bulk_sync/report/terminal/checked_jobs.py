@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -102,12 +101,11 @@ def _at(seconds: float, now: datetime) -> str:
 
 
 def _window(job: CheckedJob) -> Text:
-    course = job.expected
-    if course.pending:
-        return Text(f"{course.pending:,} pending", style="bold red")
-    if not job.requests or math.isinf(course.window):
+    if job.pending:
+        return Text(f"{job.pending:,} pending", style="bold red")
+    if not (job.requests and job.is_bound):
         return Text("")
-    return Text("suffices", style="green") if course.suffices else Text("unknown", style="yellow")
+    return Text("suffices", style="green") if job.suffices else Text("unknown", style="yellow")
 
 
 def problems_of(job: CheckedJob) -> Iterator[str]:
@@ -186,17 +184,28 @@ def _about_keys(jobs: Sequence[CheckedJob]) -> Iterator[str]:
 
 
 def _show_window(console: Console, result: CheckedJobs) -> None:
-    short = [job for job in result.jobs if job.expected.pending]
+    short = [job for job in result.bound if job.pending]
     if short:
         names = listed([job.name for job in short], _MOST_NAMES)
         show_sentence(
             console,
             "Window",
             f"TOO SHORT for {len(short)} of {counted(len(result.jobs), 'job')}: about "
-            f"{counted(result.pending, 'row')} would stay pending (exit code 6): {names}",
+            f"{counted(result.pending or 0, 'row')} would stay pending (exit code 6): {names}",
             style="bold red",
         )
+    elif not result.bound:
+        show_sentence(console, "Window", "no usable job has one")
     elif result.suffices:
-        show_sentence(console, "Window", "suffices for all jobs, if nothing has to be repeated")
+        whom = _bound_text(result)
+        show_sentence(console, "Window", f"suffices for {whom}, if nothing has to be repeated")
     else:
-        show_sentence(console, "Window", "unknown whether it suffices for all jobs", "yellow")
+        whom = _bound_text(result)
+        show_sentence(console, "Window", f"unknown whether it suffices for {whom}", "yellow")
+
+
+def _bound_text(result: CheckedJobs) -> str:
+    count = len(result.bound)
+    if count == len(result.jobs):
+        return "all jobs"
+    return "the one job that has one" if count == 1 else f"the {count:,} jobs that have one"
