@@ -19,6 +19,7 @@ from bulk_sync.clock import SystemClock
 from bulk_sync.errors import UsageError
 from bulk_sync.model.checked_jobs import CheckedJob, CheckedJobs
 from bulk_sync.report.as_json import checked_jobs_json, jobs_status_json, json_line
+from bulk_sync.report.facts import reason_of
 from bulk_sync.report.terminal.checked_jobs import show_checked_jobs
 from bulk_sync.report.terminal.jobs_status import show_jobs_status
 from bulk_sync.report.terminal.progress import reading as reading_rows
@@ -137,7 +138,7 @@ def _show_failures(result: CheckedJobs) -> None:
         show_failure(more)
 
 
-def _errors_of(job: CheckedJob) -> list[Exception]:
+def _errors_of(job: CheckedJob) -> list[str]:
+    own = [str(error) for error in (job.error, job.key_error) if error is not None]
     parts = () if job.batch is None else job.batch.parts
-    of_files = (part.error or (part.summary.stopped if part.summary else None) for part in parts)
-    return [one for one in (job.error, job.key_error, *of_files) if one is not None]
+    return own + [why for part in parts if (why := reason_of(part)) is not None]

@@ -118,3 +118,14 @@ def test_a_window_is_that_of_the_jobs_that_have_one(
     lines = [line for line in shown(*jobs).splitlines() if line.startswith("Window:")]
     assert len(lines) == (text is not None)
     assert text is None or text in " ".join(lines[0].split())
+
+
+@pytest.mark.parametrize(
+    ("why", "line"),
+    [
+        ("elm.csv: 699 of 900 rows have no key", "elm: elm.csv: 699 of 900 rows have no key"),
+        ("--max-invalid is exceeded", "elm: elm.csv: --max-invalid is exceeded"),
+    ],
+)
+def test_a_reason_has_the_name_of_its_file_once(why: str, line: str) -> None:
+    assert line in shown(job("elm", stopped=InputError(why))).splitlines()

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bulk_sync.model.checked_jobs import CheckedJob, CheckedJobs
 from bulk_sync.model.rows import State
-from bulk_sync.report.facts import cause_text
+from bulk_sync.report.facts import cause_text, reason_of
 from bulk_sync.report.terminal.lines import show_line, show_sentence, show_some
 from bulk_sync.report.words import printable, span, time_of_day
 from bulk_sync.wording import and_more, are, counted, listed
@@ -116,13 +116,12 @@ def problems_of(job: CheckedJob) -> Iterator[str]:
     if job.batch is None:
         return
     for part in job.batch.parts:
-        if part.error is not None:
-            yield str(part.error)
+        why = reason_of(part)
+        if why is not None:
+            yield why
         summary = part.summary
         if summary is None:
             continue
-        if summary.stopped is not None:
-            yield f"{part.input}: {summary.stopped}"
         for cause in summary.causes[:_MOST_CAUSES]:
             yield f"{part.input}: {counted(cause.rows, 'row')}: {cause_text(cause)}"
         if more := and_more(len(summary.causes) - _MOST_CAUSES, "cause"):
