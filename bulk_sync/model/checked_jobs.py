@@ -67,8 +67,8 @@ class CheckedJob(Struct, frozen=True):
 
     @property
     def requests(self) -> int:
-        """The requests of a run, retries apart."""
-        if self.error is not None or self.key_error is not None:
+        """The requests of a run, retries apart; also where its key is still to be corrected."""
+        if self.error is not None:
             return 0
         return sum(one.requests for one in self.summaries if one.stopped is None)
 
@@ -76,11 +76,9 @@ class CheckedJob(Struct, frozen=True):
     def seconds(self) -> float | None:
         """The time from the beginning of the run until the job is done.
 
-        None if it is unknown, or if the job sends nothing because of an error.
+        None if it is unknown, or if the job sends nothing because it isn't usable.
         """
-        if self.error is not None or self.key_error is not None:
-            return None
-        return self.expected.needs if self.expected.known else None
+        return self.expected.needs if self.is_usable and self.expected.known else None
 
 
 class CheckedJobs(Struct, frozen=True):
@@ -95,8 +93,18 @@ class CheckedJobs(Struct, frozen=True):
         return sum(job.requests for job in self.jobs)
 
     @property
+    def is_hindered(self) -> bool:
+        """True if nothing can be sent because jobs aren't usable."""
+        return not self.requests and not all(job.is_usable for job in self.jobs)
+
+    @property
     def seconds(self) -> float | None:
-        """The time until all jobs are done; None if it is unknown for one of them."""
+        """The time until all jobs are done.
+
+        None if it is unknown for one of them, or if nothing can be sent.
+        """
+        if self.is_hindered:
+            return None
         found = [job.seconds for job in self.jobs if job.requests]
         known = [one for one in found if one is not None]
         return max(known, default=0.0) if len(known) == len(found) else None

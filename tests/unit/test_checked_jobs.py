@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
-from bulk_sync.errors import BulkSyncError, InputError
+from bulk_sync.errors import BulkSyncError, InputError, UsageError
 from bulk_sync.model.checked_jobs import CheckedJob, CheckedJobs
 from bulk_sync.model.rows import State
 from bulk_sync.model.schedule import Expected
@@ -129,3 +130,26 @@ def test_a_window_is_that_of_the_jobs_that_have_one(
 )
 def test_a_reason_has_the_name_of_its_file_once(why: str, line: str) -> None:
     assert line in shown(job("elm", stopped=InputError(why))).splitlines()
+
+
+def test_a_key_that_is_to_be_corrected_leaves_the_rows_to_send() -> None:
+    others_read_it = replace(
+        job("elm", window=60), key="wrong", key_error=UsageError("others can read elm.key")
+    )
+    assert others_read_it.exit_code == 2
+    text = shown(others_read_it)
+    assert "elm: others can read elm.key" in text
+    assert "1,400 patches to send" in text
+    assert "in 20 s at the earliest" in text
+    told = checked_jobs_json(CheckedJobs((others_read_it,)), NOW)
+    assert (told["requests"], told["seconds"], told["window_suffices"]) == (1400, 20.0, True)
+
+
+def test_jobs_that_cant_be_used_are_not_called_done() -> None:
+    sent = replace(job("oak"), batch=CheckedBatch((), ()))
+    broken = job("elm", stopped=UNUSABLE)
+    for jobs in ((broken,), (broken, sent)):
+        assert "nothing can be sent before the problems above are corrected" in shown(*jobs)
+        told = checked_jobs_json(CheckedJobs(jobs), NOW)
+        assert (told["seconds"], told["done_at"]) == (None, None)
+    assert "nothing to send" in shown(sent)

@@ -79,7 +79,7 @@ def _cells(job: CheckedJob, now: datetime, *, with_time: bool) -> dict[str, Text
     return {
         "files": Text(f"{len(parts):,}"),
         "rows": Text(f"{sum(one.rows for one in job.summaries):,}"),
-        "to send": Text(f"{job.requests:,}"),
+        "to send": Text(f"{job.requests:,}" if job.is_usable else ""),
         "invalid": Text(f"{invalid:,}", style="yellow" if invalid else ""),
         "earliest end": _end_of(job, now, with_time=with_time),
         "window": _window(job),
@@ -147,6 +147,8 @@ def _total(result: CheckedJobs) -> str:
 
 def _done(result: CheckedJobs, now: datetime) -> str:
     """Return when all jobs are done, or for which of them nobody knows."""
+    if result.is_hindered:
+        return "nothing can be sent before the problems above are corrected"
     if not result.requests:
         return "nothing to send"
     seconds = result.seconds
