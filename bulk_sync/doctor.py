@@ -195,7 +195,8 @@ def _account(account: Account, subject: Subject) -> Iterator[Finding]:
     if account.remaining is not None:
         until = f" until {local_time(account.resets_at)}" if account.resets_at else ""
         left = counted(account.remaining, "request")
-        yield Finding("allowance", f"{left} left{until}", "well" if account.remaining else "notice")
+        text = f"{left} left{until}, as GET {PATH} says now"
+        yield Finding("allowance", text, "well" if account.remaining else "notice")
     if account.calls_this_month is not None:
         until = (
             f", counted until {local_time(account.month_resets_at)}"
@@ -268,7 +269,7 @@ def _limit(base_url: str, key: SecretStr, now: datetime) -> Finding:
     limits += [allowance_text(one) for one in known.allowances]
     if not limits:
         return Finding("limit", "not known yet: the first push finds it")
-    text = f"{'; '.join(limits)}: learnt by pushes on this host, in {path}"
+    text = f"as earlier pushes on this host learnt, in {path}: {'; '.join(limits)}"
     if not any(one.remaining == 0 and (one.resets_at or now) > now for one in known.allowances):
         return Finding("limit", text)
     until = (

@@ -189,18 +189,35 @@ def quota_text(limit: float | None, window_seconds: float | None) -> str:
     return f"{text} per {_PERIODS.get(round(window_seconds), span(window_seconds))}"
 
 
+_HOUR = timedelta(hours=1)
+
+# A moment to come is rounded up: a request at the time that is shown is never too early. Less than
+# a millisecond doesn't count, because moments are sums of clocks that are read one after the other.
+_UP_TO_SECOND = timedelta(milliseconds=999)
+_UP_TO_MINUTE = timedelta(seconds=59, milliseconds=999)
+
+
 def time_of_day(moment: datetime, now: datetime) -> str:
-    """Return a moment as this machine's time of day, with the date if that is not today's."""
-    text = local_time(moment, is_past=moment <= now)
+    """Return a moment as this machine's time of day, with the date if that is not today's.
+
+    It has seconds in the hour from `now` on: `17:00:05`. A later one is rounded up to the minute.
+    """
+    local = moment.astimezone()
+    if now < moment < now + _HOUR:
+        text = (local + _UP_TO_SECOND).isoformat(sep=" ", timespec="seconds")[:19]
+    else:  # what has happened already must not seem to be still to come
+        up = timedelta() if moment <= now else _UP_TO_MINUTE
+        text = (local + up).isoformat(sep=" ", timespec="minutes")[:16]
     return text.removeprefix(f"{now.astimezone().date().isoformat()} ")
 
 
-def local_time(moment: datetime, *, is_past: bool = False) -> str:
-    """Return a moment as this machine's time of day, with the date: `2026-03-14 17:00`."""
-    # Round up: a request in the minute that is shown is never too early. What has happened already
-    # must not seem to be still to come.
-    local = moment.astimezone() + timedelta(seconds=0 if is_past else 59)
-    return local.isoformat(sep=" ", timespec="minutes")[:16]
+def local_time(moment: datetime) -> str:
+    """Return a moment to come as this machine's time of day, with the date.
+
+    That is `2026-03-14 17:00`, or `2026-03-14 17:00:05` between two minutes.
+    """
+    local = moment.astimezone() + _UP_TO_SECOND
+    return local.isoformat(sep=" ", timespec="seconds")[:19].removesuffix(":00")
 
 
 def local_second(moment: datetime) -> str:

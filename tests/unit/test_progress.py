@@ -140,13 +140,13 @@ def test_after_a_burst_the_time_to_go_is_that_of_the_limit_that_was_found() -> N
 def test_a_long_wait_has_its_end() -> None:
     clock = Still()
     view = progress_view.View(Tally(total=5, waiting_until=1500.0), clock)
-    assert view.waiting() == "waiting for the API until 12:25, 25 min from now"
+    assert view.waiting() == "waiting for the API until 12:25:00, 25 min from now"
     clock.at = 1441
     assert view.waiting() == "throttled: waiting 59 s"
     clock.at = 1499.8
     assert not view.waiting()
     own = progress_view.View(Tally(waiting_until=1500.0, waits_for_user=True), clock := Still())
-    assert own.waiting() == "waiting for --rate or --leave until 12:25, 25 min from now"
+    assert own.waiting() == "waiting for --rate or --leave until 12:25:00, 25 min from now"
     clock.at = 1441
     assert own.waiting() == "at the limit of --rate or --leave: waiting 59 s"
     tomorrow = progress_view.View(Tally(total=5, waiting_until=90000.0), Still())

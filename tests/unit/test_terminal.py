@@ -192,6 +192,6 @@ def test_the_summary_names_the_allowances(monkeypatch: pytest.MonkeyPatch) -> No
     lines = " ".join(told.split())
     assert "Allowance: 10 requests per second (set by --rate) Allowance" in lines
     assert (
-        "Allowance: 1,000 requests per hour (stated by the API), 985 left until 2026-03-14 17:00"
+        "Allowance: 1,000 requests per hour (stated by the API), 985 left until 2026-03-14 16:59:30"
         in lines
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -82,9 +82,41 @@ def test_rates(per_second: float, text: str) -> None:
     assert words.rate(per_second) == text
 
 
-@pytest.mark.parametrize(("second", "shown"), [(4, "17:27"), (16, "17:27"), (18, "17:28")])
+NOW = datetime(2026, 3, 14, 17, 27, 17)  # noqa: DTZ001 - the time of day here, wherever it is
+
+
+@pytest.mark.parametrize(
+    ("later", "shown"),
+    [
+        (timedelta(seconds=-13), "17:27"),
+        (timedelta(0), "17:27"),
+        (timedelta(microseconds=40), "17:27:17"),
+        (timedelta(milliseconds=1), "17:27:18"),
+        (timedelta(seconds=46), "17:28:03"),
+        (timedelta(seconds=46, milliseconds=300), "17:28:04"),
+        (timedelta(minutes=59, seconds=59), "18:27:16"),
+        (timedelta(hours=1), "18:28"),
+        (timedelta(hours=1, seconds=43), "18:28"),
+        (timedelta(hours=1, seconds=43, milliseconds=1), "18:29"),
+        (timedelta(days=1), "2026-03-15 17:28"),
+        (timedelta(days=-1), "2026-03-13 17:27"),
+    ],
+)
 def test_a_time_of_day_is_never_later_than_it_was_nor_earlier_than_it_will_be(
-    second: int, shown: str
+    later: timedelta, shown: str
 ) -> None:
-    now = datetime(2026, 3, 14, 17, 27, 17, tzinfo=UTC).astimezone()
-    assert words.time_of_day(now.replace(second=second), now)[-2:] == shown[-2:]
+    moment = (NOW + later).astimezone(UTC)
+    assert words.time_of_day(moment, NOW.astimezone(UTC)) == shown
+
+
+@pytest.mark.parametrize(
+    ("later", "shown"),
+    [
+        (timedelta(seconds=43), "2026-03-14 17:28"),
+        (timedelta(seconds=46), "2026-03-14 17:28:03"),
+        (timedelta(seconds=45, milliseconds=1), "2026-03-14 17:28:03"),
+        (timedelta(minutes=32, seconds=43), "2026-03-14 18:00"),
+    ],
+)
+def test_a_moment_to_come_is_shown_to_the_second(later: timedelta, shown: str) -> None:
+    assert words.local_time((NOW + later).astimezone(UTC)) == shown
