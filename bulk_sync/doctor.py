@@ -77,10 +77,13 @@ def examine(subject: Subject, clock: Clock | None = None) -> Iterator[Finding]:
     try:
         name = choose_transport(subject.sending.transport, subject.target.base_url)
         yield Finding("transport", _transport(name))
-        base_url, key = subject.target.base_url, _key(subject.key)
-        clock = clock or SystemClock()
-        yield from _asked(subject, key, name, clock)
-        yield _limit(base_url, key, clock.now())
+        key = _key(subject.key)
+        if isinstance(key, Finding):
+            yield key
+        else:
+            clock = clock or SystemClock()
+            yield from _asked(subject, key, name, clock)
+            yield _limit(subject.target.base_url, key, clock.now())
     except Interrupted:
         raise
     except BulkSyncError as error:
@@ -96,10 +99,14 @@ def examine(subject: Subject, clock: Clock | None = None) -> Iterator[Finding]:
     yield _temporary_folder(subject.folder)
 
 
-def _key(key: SecretStr | UsageError) -> SecretStr:
+def _key(key: SecretStr | UsageError) -> SecretStr | Finding:
+    """Return the key, or the finding that it can't be read or sent."""
     if isinstance(key, UsageError):
-        raise key
-    return check_key(key)
+        return Finding("key", str(key), "wrong", key.exit_code)
+    try:
+        return check_key(key)
+    except ValueError as error:
+        return Finding("key", str(error), "wrong", 2)
 
 
 def _transport(name: Name) -> str:
