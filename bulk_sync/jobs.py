@@ -20,6 +20,7 @@ from bulk_sync.model.headings import Headings
 from bulk_sync.model.own import RESULT_COLUMNS
 from bulk_sync.model.rows import Result, State, text_of
 from bulk_sync.model.summaries import Summary
+from bulk_sync.read.opened import differs
 from bulk_sync.report.problems import full_message_of
 from bulk_sync.report.written.failed import without_blank_end
 from bulk_sync.report.written.lines import refuse_unknown_kind
@@ -41,6 +42,25 @@ def read_summary(files: Files) -> Summary:
     """Return the summary of a job; raises CheckpointError when there is no checkpoint."""
     with Store.read(files.checkpoint) as store:
         return replace(summary_of_job(store, files), running=is_held(files.checkpoint))
+
+
+def read_status(files: Files, sheet: Path) -> Summary:
+    """Return the summary of a job, with `changed` and a note if its sheet is another one by now.
+
+    A sheet that is gone is no change: a push may have moved it to an archive. While a run holds the
+    job, the sheet is not looked at. Raises CheckpointError, and InputError when the sheet can't be
+    read.
+    """
+    summary = read_summary(files)
+    if summary.running or not differs(sheet, summary.digest):
+        return summary
+    return replace(summary, changed=True, notes=(*summary.notes, _CHANGED_NOTE))
+
+
+_CHANGED_NOTE = (
+    "The sheet has changed since its last push. The rows here are those of that push; the next one "
+    "reads the sheet as it is now."
+)
 
 
 class Results(Iterator[Result]):

@@ -1,4 +1,4 @@
-"""The state of all jobs of a jobs file, from their checkpoints alone; nothing is written."""
+"""The state of all jobs of a jobs file, from checkpoints and sheets; nothing is written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bulk_sync.clock import Clock, SystemClock
 from bulk_sync.errors import BulkSyncError, CheckpointDamaged, InputError
 from bulk_sync.job.lock import is_held
 from bulk_sync.job.store import Store
-from bulk_sync.jobs import read_summary
+from bulk_sync.jobs import read_status
 from bulk_sync.model.job_status import FileStatus, JobsStatus, JobStatus, LastRun, Progress
 from bulk_sync.model.rows import State
 from bulk_sync.model.summaries import Summary
@@ -55,7 +55,7 @@ def _file(job: Job, file: Path) -> FileStatus:
                     name, checkpoint, Progress.RUNNING if reading else Progress.NOT_BEGUN
                 )
             runs, ended = store.views.runs(), job_of_file.ended
-        summary = read_summary(files)
+        summary = read_status(files, file)
     except CheckpointDamaged as error:
         return FileStatus(name, checkpoint, Progress.DAMAGED, error=error)
     except InputError as error:
@@ -75,6 +75,8 @@ def _file(job: Job, file: Path) -> FileStatus:
 def _progress(summary: Summary) -> Progress:
     if summary.running:
         return Progress.RUNNING
+    if summary.changed:
+        return Progress.CHANGED
     return Progress.PENDING if summary.states.get(State.PENDING, 0) else Progress.DONE
 
 

@@ -20,7 +20,7 @@ from bulk_sync.cli.streams import err, out, show_failure, standard_output
 from bulk_sync.clock import SystemClock
 from bulk_sync.errors import OutputError, UsageError
 from bulk_sync.job.leftover import JobPlace
-from bulk_sync.jobs import purge, read_summary, write_again
+from bulk_sync.jobs import purge, read_status, read_summary, write_again
 from bulk_sync.model.estimates import KnownPace
 from bulk_sync.model.summaries import CheckSummary
 from bulk_sync.pipeline import check as run_check
@@ -138,7 +138,10 @@ def _window_seconds(stopping: Stopping) -> float | None:
 
 def status(given: Mapping[str, Any]) -> int:
     """Show the state of a job; return the exit code that says where it stands."""
-    summary = read_summary(files_of(given, as_named=True))
+    files, sheet = files_of(given, as_named=True), given["file"]
+    # A checkpoint and standard input name no sheet.
+    named = str(sheet) != "-" and not is_sqlite(sheet)
+    summary = read_status(files, sheet) if named else read_summary(files)
     show(summary, part(Following, given))
     return summary.exit_code
 

@@ -21,6 +21,7 @@ class Progress(StrEnum):
     UNREADABLE = "unreadable"
     RUNNING = "running"
     PENDING = "pending"
+    CHANGED = "changed since"
     NOT_BEGUN = "not begun"
     DONE = "done"
     EMPTY = "no files"
@@ -29,7 +30,7 @@ class Progress(StrEnum):
 _ORDER = tuple(Progress)
 # The exit codes of `status` that are no errors, the most pressing first: running, unsent, errors.
 _CALM = (7, 6, 3)
-_UNSENT = {Progress.RUNNING: 7, Progress.NOT_BEGUN: 6}
+_UNSENT = {Progress.RUNNING: 7, Progress.CHANGED: 6, Progress.NOT_BEGUN: 6}
 
 
 class LastRun(Struct, frozen=True):
@@ -86,17 +87,27 @@ class JobStatus(Struct, frozen=True):
 
     @property
     def states(self) -> Counter[State]:
-        """The rows by state, of the files that were begun."""
+        """The rows by state, of the files that were begun and have not changed since."""
         states: Counter[State] = Counter()
-        for file in self.files:
-            if file.summary is not None:
-                states.update(file.summary.states)
+        for summary in self._current:
+            states.update(summary.states)
         return states
 
     @property
     def rows(self) -> int:
-        """The rows of the files that were begun."""
-        return sum(file.summary.rows for file in self.files if file.summary is not None)
+        """The rows of the files that were begun and have not changed since."""
+        return sum(summary.rows for summary in self._current)
+
+    @property
+    def is_counted(self) -> bool:
+        """False if no file was begun, or all of them have changed since."""
+        return bool(self._current)
+
+    @property
+    def _current(self) -> list[Summary]:
+        # The rows of a sheet that has changed say nothing of those that are to be sent.
+        found = (file.summary for file in self.files if file.progress is not Progress.CHANGED)
+        return [summary for summary in found if summary is not None]
 
     @property
     def last_run(self) -> LastRun:

@@ -120,7 +120,8 @@ class Summary(Struct, frozen=True):
     `echo_differs` counts the rows of the job that came back with another value than was sent,
     `echoes` has the first of them. `left_out` counts the rows that the last run left out by choice;
     nothing else counts them. `digest` is the SHA-256 of the sheet's bytes, in hex. `command` has
-    the words of the last push from a command line, without secrets.
+    the words of the last push from a command line, without secrets. `changed` is True from `status`
+    if the sheet is another one by now; the rows are those of the job.
     """
 
     input: str
@@ -141,6 +142,7 @@ class Summary(Struct, frozen=True):
     left_out: int = 0
     digest: str = ""
     command: tuple[str, ...] = ()
+    changed: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -149,7 +151,7 @@ class Summary(Struct, frozen=True):
             return CheckpointBusy.exit_code
         if self.stopped is not None:
             return self.stopped.exit_code
-        if self.states.get(State.PENDING, 0):
+        if self.changed or self.states.get(State.PENDING, 0):
             return 6
         wrong = self.echo_differs or any(self.states.get(state, 0) for state in ERROR_STATES)
         return 3 if wrong else 0

@@ -106,6 +106,21 @@ def refuse_if_changed(
         )
 
 
+def differs(path: Path, digest: str) -> bool:
+    """Return whether a file has other content than `digest`, SHA-256 in hex; False if it is gone.
+
+    Raises InputError when it can't be read.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass  # `opened` has the words for it
+    with opened(path) as file:
+        return _digest(file) != digest
+
+
 def changed(path: Path) -> InputError:
     """Return the error for a file that was written to while it was being read."""
     return InputError(

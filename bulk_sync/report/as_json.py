@@ -75,6 +75,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "notes": list(summary.notes),
         "next": None if step is None else step.command,
         "running": summary.running,
+        "sheet_changed": summary.changed,
         "stopped": _text(summary.stopped),
         "exit_code": summary.exit_code,
     }

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import pytest
+from msgspec.structs import replace
 
 from bulk_sync.errors import CheckpointDamaged, InputError
 from bulk_sync.model.job_status import FileStatus, JobsStatus, JobStatus, Progress
 from bulk_sync.model.rows import State
+from bulk_sync.read.opened import differs
 from bulk_sync.status_jobs import recent_rate
 from bulk_sync.timeline import Counts, Point, Run
+from tests.unit.pages import SUMMARY
 
 
 def job(*states: Progress) -> JobStatus:
@@ -28,6 +34,10 @@ def job(*states: Progress) -> JobStatus:
         ([Progress.RUNNING, Progress.NOT_BEGUN], Progress.RUNNING),
         ([Progress.RUNNING, Progress.DAMAGED], Progress.DAMAGED),
         ([Progress.DONE, Progress.UNREADABLE], Progress.UNREADABLE),
+        ([Progress.DONE, Progress.CHANGED], Progress.CHANGED),
+        ([Progress.NOT_BEGUN, Progress.CHANGED], Progress.CHANGED),
+        ([Progress.PENDING, Progress.CHANGED], Progress.PENDING),
+        ([Progress.RUNNING, Progress.CHANGED], Progress.RUNNING),
     ],
 )
 def test_a_job_is_where_the_file_is_that_needs_most_attention(
@@ -43,6 +53,7 @@ def test_a_job_is_where_the_file_is_that_needs_most_attention(
         ([], 0),
         ([Progress.DONE], 0),
         ([Progress.DONE, Progress.NOT_BEGUN], 6),
+        ([Progress.DONE, Progress.CHANGED], 6),
         # What is left may be of the run that is in progress.
         ([Progress.NOT_BEGUN, Progress.RUNNING], 7),
     ],
@@ -50,6 +61,36 @@ def test_a_job_is_where_the_file_is_that_needs_most_attention(
 def test_the_exit_code_says_where_a_job_stands(files: list[Progress], code: int) -> None:
     assert job(*files).exit_code == code
     assert JobsStatus((job(*files), job(Progress.DONE))).exit_code == code
+
+
+def test_rows_of_a_sheet_that_has_changed_since_are_in_no_total() -> None:
+    changed = replace(SUMMARY, changed=True)
+    now = FileStatus("a.csv", "a.sqlite", Progress.DONE, SUMMARY)
+    before = FileStatus("b.csv", "b.sqlite", Progress.CHANGED, changed)
+    assert JobStatus("vale", (now, before)).rows == SUMMARY.rows
+    assert JobStatus("vale", (now, before)).states == SUMMARY.states
+    only = JobStatus("vale", (before,))
+    assert (only.rows, only.is_counted, only.exit_code) == (0, False, 6)
+
+
+def test_a_changed_sheet_is_to_be_sent_unless_a_run_is_at_it() -> None:
+    done = replace(SUMMARY, states={State.UPDATED: 3}, changed=True)
+    assert (done.exit_code, done.is_finished) == (6, False)
+    assert replace(done, running=True).exit_code == 7
+
+
+def test_a_sheet_differs_by_its_content_and_not_if_it_is_gone(tmp_path: Path) -> None:
+    sheet = tmp_path / "x.csv"
+    sheet.write_bytes(b"a,b\n")
+    digest = hashlib.sha256(b"a,b\n").hexdigest()
+    assert not differs(sheet, digest)
+    sheet.write_bytes(b"a,c\n")
+    assert differs(sheet, digest)
+    sheet.unlink()
+    assert not differs(sheet, digest)
+    sheet.mkdir()
+    with pytest.raises(InputError, match="this is a folder"):
+        differs(sheet, digest)
 
 
 def test_an_error_is_more_pressing_than_what_is_pending() -> None:

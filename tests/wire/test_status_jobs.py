@@ -86,6 +86,30 @@ def test_a_file_that_came_later_is_not_begun_and_its_job_pending(
     assert f"vale: {office.folder / 'vale' / 'y.csv'}: not begun" in shown.out
 
 
+def test_a_sheet_that_has_changed_since_is_not_done(program: Program, office: Office) -> None:
+    office.team("vale")
+    sheet, later = (office.folder / "vale" / name for name in ("x.csv", "y.csv"))
+    write_sheet(later, numbered(2))
+    path = office.jobs_file
+    assert program("run", "--jobs", path).code == 0
+    assert program("status", sheet).code == 0
+    write_sheet(sheet, numbered(ROWS + 1))
+    ran = program("status", "--jobs", path, "--json")
+    (job,) = ran.summary["jobs"]
+    assert (ran.code, job["state"], job["rows"]) == (6, "changed since", 2)
+    assert [file["sheet_changed"] for file in job["files"]] == [True, False]
+    assert [file["rows"] for file in job["files"]] == [ROWS, 2]
+    shown = program("status", "--jobs", path)
+    assert f"vale: {sheet}: changed since its last push" in shown.out
+    one = program("status", sheet)
+    assert (one.code, "The sheet has changed since its last push" in one.out) == (6, True)
+    assert program("status", sheet.with_suffix(".checkpoint.sqlite")).code == 0
+    # Moved to an archive, for example.
+    sheet.unlink()
+    assert program("status", sheet).code == 0
+    assert program("status", "--jobs", path).code == 0
+
+
 def test_a_job_that_runs_is_running_until_it_is_killed(program: Program, office: Office) -> None:
     release = threading.Event()
     office.team("vale", always(held(release)), rows=300)

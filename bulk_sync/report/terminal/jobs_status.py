@@ -8,7 +8,7 @@ from datetime import datetime
 
 from rich.console import Console
 
-from bulk_sync.model.job_status import JobsStatus, JobStatus, LastRun, Progress
+from bulk_sync.model.job_status import FileStatus, JobsStatus, JobStatus, LastRun, Progress
 from bulk_sync.model.rows import ERROR_STATES, State
 from bulk_sync.report.terminal.lines import show_sentence, show_some
 from bulk_sync.report.terminal.table import Cell, Column, table_lines
@@ -20,6 +20,7 @@ _STYLES = {
     Progress.UNREADABLE: "red",
     Progress.RUNNING: "green",
     Progress.PENDING: "yellow",
+    Progress.CHANGED: "yellow",
     Progress.DONE: "",
 }
 _MOST_LINES = 30
@@ -53,7 +54,6 @@ def show_jobs_status(console: Console, status: JobsStatus, now: datetime) -> Non
 def _cells(job: JobStatus, now: datetime) -> list[Cell]:
     states, run = job.states, job.last_run
     errors, pending = _errors(states), states[State.PENDING]
-    begun = any(file.summary is not None for file in job.files)
     counts = (job.rows, job.rows - pending, errors, pending)
     code = "" if run.exit_code is None else str(run.exit_code)
     speed = run.rows_per_second if job.progress is Progress.RUNNING else None
@@ -61,7 +61,7 @@ def _cells(job: JobStatus, now: datetime) -> list[Cell]:
         Cell(printable(job.name)),
         Cell(job.progress.value, _STYLES.get(job.progress, "dim")),
         Cell(f"{len(job.files):,}"),
-        *(Cell(f"{count:,}" if begun else "") for count in counts),
+        *(Cell(f"{count:,}" if job.is_counted else "") for count in counts),
         Cell(rate(speed) if speed else ""),
         Cell(_end(job, run, now)),
         Cell(code, {"": "", "0": "", "3": "yellow"}.get(code, "red")),
@@ -91,12 +91,17 @@ def _words_of(job: JobStatus) -> Iterator[str]:
         if file.error is not None:
             yield str(file.error)
         elif differ and file.progress is not Progress.DONE:
-            pending = 0 if file.summary is None else file.summary.states.get(State.PENDING, 0)
-            rows = f"{counted(pending, 'row')} pending"
-            is_pending = file.progress is Progress.PENDING
-            yield f"{file.input}: {rows if is_pending else file.progress.value}"
+            yield f"{file.input}: {_progress(file)}"
     for path in job.unsettled:
         yield f"still being written: {path}"
+
+
+def _progress(file: FileStatus) -> str:
+    if file.progress is Progress.CHANGED:
+        return "changed since its last push, whose rows are not counted"
+    if file.progress is not Progress.PENDING or file.summary is None:
+        return file.progress.value
+    return f"{counted(file.summary.states.get(State.PENDING, 0), 'row')} pending"
 
 
 def _total(status: JobsStatus) -> str:
