@@ -174,13 +174,13 @@ def test_a_narrow_terminal_loses_the_least_important_columns(
         (Seen("a", "sending", waits=5.2), "throttled: waiting 5 s", "yellow"),
         (Seen("a", "sending", waits=0.4), "sending", "green"),
         (
-            Seen("a", "sending", waits=900, until="17:00"),
-            "waiting for the API until 17:00",
+            Seen("a", "sending", waits=900, until="17:00:05"),
+            "waiting for the API until 17:00:05",
             "yellow",
         ),
         (
-            Seen("a", "sending", waits=900, until="17:00", for_user=True),
-            "waiting for its own limit until 17:00",
+            Seen("a", "sending", waits=900, until="17:00:05", for_user=True),
+            "waiting for its own limit until 17:00:05",
             "yellow",
         ),
         (
@@ -202,8 +202,8 @@ def test_a_state_is_green_while_healthy_yellow_while_waiting_red_in_trouble(
 
 
 def test_a_narrow_terminal_keeps_the_time_at_which_a_wait_ends() -> None:
-    jobs = [Seen("a" * 16, "sending", done=1, total=2, waits=900, until="17:00")]
-    assert live_lines(jobs, 45, 10)[1].plain.endswith("waits until 17:00")
+    jobs = [Seen("a" * 16, "sending", done=1, total=2, waits=900, until="17:00:05")]
+    assert live_lines(jobs, 45, 10)[1].plain.endswith("waits until 17:00:05")
 
 
 def test_rates_are_those_of_the_last_seconds_and_add_up() -> None:
