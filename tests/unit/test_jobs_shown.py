@@ -92,7 +92,14 @@ def night(jobs: int) -> list[Seen]:
     sending = Seen("", "sending", done=90, total=2000, per_second=4.9, seconds_left=390.0)
     kinds = [
         replace(sending, limit="5/s"),
-        replace(sending, limit="15 of 1,000/h", resets_at="13:00", waits=3300.0, until="13:00"),
+        replace(
+            sending,
+            limit="15 of 1,000/h",
+            resets_at="13:00",
+            waits=3300.0,
+            until="13:00",
+            seconds_left=None,
+        ),
         replace(
             sending,
             limit="9 of 10/min",
@@ -100,6 +107,7 @@ def night(jobs: int) -> list[Seen]:
             trouble="503 Service Unavailable",
             waits=12.0,
             errors=3,
+            seconds_left=None,
         ),
         replace(sending, waits=7.0, errors=1),
         Seen("", "reading"),
@@ -122,7 +130,7 @@ def test_the_live_table_fits_any_terminal(jobs: int, width: int, height: int) ->
 
 def test_many_jobs_in_trouble_and_those_that_run_come_first_and_the_others_are_counted() -> None:
     lines = [line.plain for line in live_lines(night(300), 120, 40)]
-    assert lines[0].split() == ["job", "rows", "rate", "limit", "resets", "at", "left", "state"]
+    assert lines[0].split() == ["job", "rows", "rate", "limit", "resets", "at", "state"]
     shown = lines[1:-3]
     assert "outage, next try in 12 s: 503 Service Unavailable" in shown[0]
     assert not any("turn" in line or line.endswith("done") for line in shown)
@@ -135,7 +143,7 @@ def test_many_jobs_in_trouble_and_those_that_run_come_first_and_the_others_are_c
         "33 need attention, 33 not started"
     )
     # The rates add up to 661.5, and from Python 3.12 on `sum` loses less of that.
-    pattern = r"78,150 of 402,000 rows, 66[12]/s, about 6 min left for those that run"
+    pattern = r"78,150 of 402,000 rows, 66[12]/s, at least 55 min left for those that run"
     assert re.fullmatch(pattern, lines[-1])
 
 
@@ -292,6 +300,33 @@ def test_rows_of_files_that_have_not_begun_are_pending_and_unknown_ones_are_name
     assert (first["rows"], first["states"]["pending"]) == (1400, 1049)
     assert (first["files"][1]["rows"], first["files"][1]["states"]["pending"]) == (600, 600)
     assert not {"rows", "states"} & set(told["jobs"][1]["files"][0])
+
+
+KNOWN = Seen("a", "sending", done=9, total=20, seconds_left=43.0)
+
+
+@pytest.mark.parametrize(
+    ("other", "left"),
+    [
+        (replace(KNOWN, seconds_left=100.0), "about 2 min left"),
+        (replace(KNOWN, seconds_left=50.0, waits=42.0), "about 50 s left"),
+        (replace(KNOWN, seconds_left=None, waits=42.0), "at least 43 s left"),
+        (replace(KNOWN, seconds_left=None, waits=119.0), "at least 1 min left"),
+        (replace(KNOWN, seconds_left=None, waits=12.0, trouble="503"), "at least 43 s left"),
+        (replace(KNOWN, seconds_left=None, done=20), "about 43 s left"),
+        (Seen("b", "reading"), "at least 43 s left"),
+        (Seen("b", "reading", done=9, total=20), "at least 43 s left"),
+        (Seen("b", "reading", done=20, total=20), "about 43 s left"),
+        (Seen("b", "ended", exit_code=3, done=9, total=20), "about 43 s left"),
+        (Seen("b", "waiting"), "about 43 s left for those that run"),
+    ],
+)
+def test_the_time_of_all_is_at_least_that_of_the_known_ones(other: Seen, left: str) -> None:
+    assert totals([KNOWN, other])[1].endswith(f", {left}")
+
+
+def test_no_time_is_claimed_if_none_is_known() -> None:
+    assert "left" not in totals([replace(KNOWN, seconds_left=None)])[1]
 
 
 def test_elsewhere_the_totals_come_as_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from time import tzset
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from bulk_sync.clock import SystemClock
@@ -227,3 +228,39 @@ def test_reading_is_shown_on_a_terminal_only_and_leaves_nothing() -> None:
         assert isinstance(console.file, io.StringIO)
         text = console.file.getvalue()
         assert ("Reading x\\x1b.csv: 5,000 rows" in text) == forced
+
+
+MINUTE = Allowance(100, 0, NOON + timedelta(seconds=42), RateSource.HEADER, 60)
+
+
+@pytest.mark.parametrize(
+    ("tally", "waits", "seconds"),
+    [
+        # Of 504 rows 100 leave at 42 s and each minute after it; the last 4 in the sixth.
+        (Tally(total=504, allowances=(MINUTE,)), 42.0, 42 + 5 * 60),
+        (Tally(total=504, allowances=(MINUTE,), limit=2.0), 42.0, 42 + 5 * 60 + 2),
+        (Tally(total=504, limit=12.0, source=RateSource.HEADER), 42.0, 42 + 42),
+        (Tally(total=504, limit=12.0, source=RateSource.HEADER), 0.0, None),
+        (Tally(total=504, limit=12.0, source=RateSource.FOUND), 42.0, None),
+        (Tally(total=504, limit=12.0, source=RateSource.OPTION), 42.0, None),
+        (Tally(total=504, limit=12.0, source=RateSource.FOUND), 2.0, 2 + 42),
+        (
+            Tally(total=504, limit=12.0, source=RateSource.OPTION, waits_for_user=True),
+            42.0,
+            42 + 42,
+        ),
+        (Tally(total=504), 42.0, None),
+        (Tally(total=50, allowances=(replace(MINUTE, remaining=90),)), 0.0, None),
+        (Tally(total=504, allowances=(replace(MINUTE, limit=None),)), 42.0, None),
+        (Tally(total=504, limit=12.0, trouble="503"), 42.0, None),
+    ],
+)
+def test_a_run_that_waits_before_it_has_a_rate_goes_on_at_its_known_limit(
+    tally: Tally, waits: float, seconds: float | None
+) -> None:
+    clock = Still()
+    view = progress_view.View(tally, clock)
+    tally.waiting_until = waits
+    view.look()
+    found = view.seconds_left()
+    assert found == (None if seconds is None else pytest.approx(seconds))

@@ -361,11 +361,29 @@ def totals(jobs: Sequence[Seen]) -> tuple[str, str]:
         f"{sum(job.done for job in jobs):,} of {counted(total, 'row')}" if total else "no rows yet"
     )
     line += f", {rate(speed)}" if speed > 0 else ""
-    left = max((job.seconds_left or 0.0 for job in sending), default=0.0)
-    if left:
-        line += f", about {about(left)} left"
+    if left := _left_text(jobs):
+        line += f", {left} left"
         line += " for those that run" if groups[_TO_COME] else ""
     return f"{counted(len(jobs), 'job')}: {named}", line
+
+
+def _left_text(jobs: Sequence[Seen]) -> str:
+    """Return the time to go of the jobs that run, `at least` that of those with a known one."""
+    running = [job for job in jobs if job.phase in {"reading", "sending"}]
+    left = max((job.seconds_left or job.waits for job in running), default=0.0)
+    if left < _SHORTEST_WAIT:
+        return ""
+    if not any(_may_take_longer(job) for job in running):
+        return f"about {about(left)}"
+    # Rounded down, as a bound is.
+    return f"at least {about(left if left < _LONG_WAIT else left // 60 * 60)}"
+
+
+def _may_take_longer(job: Seen) -> bool:
+    """Return whether the time to go of a job that runs is unknown."""
+    if job.phase == "reading":
+        return job.done < job.total or not job.total
+    return job.seconds_left is None and job.done < job.total
 
 
 # The end

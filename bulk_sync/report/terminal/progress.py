@@ -123,17 +123,42 @@ class View:
         `to_come` counts the rows that are sent after those of the tally.
         """
         tally = self.tally
-        rows, per_second = max(0, tally.total - _done(tally)) + to_come, self.per_second
-        is_known = per_second > 0 and self._sending >= _SOONEST_ESTIMATE
-        if not rows or not is_known or tally.trouble is not None:
+        rows = max(0, tally.total - _done(tally)) + to_come
+        if not rows or tally.trouble is not None:
             return None
+        held = max(0.0, tally.waiting_until - self._looked)
+        windows = windows_for((), tally.allowances, self._clock.now(), tally.leave)
+        if any(one.contents is None and rows > (one.left or 0) for one in windows):
+            return None  # nobody knows how often it will have to wait
+        if held > _LONGEST_OF_PACE and not windows and not self._knows_what_holds:
+            return None
+        per_second = self._pace_to_come(held)
+        seconds = seconds_to_send(rows, per_second, windows, held_seconds=held)
+        if per_second is None:
+            # Windows alone say how long it takes if the rows are more than fit into one.
+            return seconds if held < seconds < math.inf else None
+        return seconds if math.isfinite(seconds) else held + rows / per_second
+
+    @property
+    def _knows_what_holds(self) -> bool:
+        """True if a wait follows from the limit that is known; one that was found explains none."""
+        source = self.tally.source
+        return source is RateSource.HEADER or (
+            source is RateSource.OPTION and self.tally.waits_for_user
+        )
+
+    def _pace_to_come(self, held_seconds: float) -> float | None:
+        """Return the rows per second once rows are sent again; None if that is unknown.
+
+        A run that is held before it has a rate of its own will send at its limit.
+        """
+        tally, per_second = self.tally, self.per_second
+        if per_second <= 0 or self._sending < _SOONEST_ESTIMATE:
+            return (tally.limit or None) if held_seconds > _SHORTEST_WAIT else None
         # The rows of a first burst may still be among those of the last seconds.
         if tally.limit and tally.source is RateSource.FOUND:
-            per_second = min(per_second, tally.limit)
-        windows = windows_for((), tally.allowances, self._clock.now(), tally.leave)
-        held = max(0.0, tally.waiting_until - self._looked)
-        seconds = seconds_to_send(rows, per_second, windows, held_seconds=held)
-        return seconds if math.isfinite(seconds) else rows / per_second
+            return min(per_second, tally.limit)
+        return per_second
 
     def waiting(self) -> str:
         """Return why nothing is sent now and until when, "" while something is."""
