@@ -147,6 +147,11 @@ def test_many_jobs_in_trouble_and_those_that_run_come_first_and_the_others_are_c
     assert re.fullmatch(pattern, lines[-1])
 
 
+def test_jobs_that_a_person_stopped_need_no_attention() -> None:
+    jobs = [Seen(f"team-{code}", "ended", exit_code=code) for code in (0, 3, 130, 143)]
+    assert live_lines(jobs, 120, 24)[-2].plain == "4 jobs: 1 done, 1 needs attention, 2 stopped"
+
+
 def test_jobs_that_fit_keep_their_order_and_need_no_count() -> None:
     lines = [line.plain for line in live_lines(night(9), 120, 24)]
     assert [line.split()[0] for line in lines[1:10]] == [f"team-{n:03}" for n in range(9)]

@@ -28,6 +28,7 @@ from bulk_sync.report.terminal.lines import show_labelled, show_line, show_some
 from bulk_sync.report.terminal.progress import View, lines_of
 from bulk_sync.report.terminal.table import Cell, Column, shortened, table_lines
 from bulk_sync.report.words import (
+    END_STOPPED,
     about,
     end_of,
     printable,
@@ -254,7 +255,7 @@ def live_lines(
 
 # The groups of jobs in the order in which they get a line, with their words in the line of others.
 _TROUBLED, _ENDED_BADLY, _WAITING, _RUNNING = "troubled", "ended badly", "waiting", "running"
-_TO_COME, _DONE, _LEFT = "to come", "done", "left"
+_TO_COME, _DONE, _STOPPED, _LEFT = "to come", "done", "stopped", "left"
 _REST = {
     _TROUBLED: "in an outage",
     _ENDED_BADLY: "with problems",
@@ -262,11 +263,14 @@ _REST = {
     _RUNNING: "running",
     _TO_COME: "waiting for their turn",
     _DONE: "done",
+    _STOPPED: "stopped",
     _LEFT: "not started",
 }
 
 
 def _group(job: Seen) -> str:
+    if job.exit_code in END_STOPPED:
+        return _STOPPED
     if job.exit_code is not None:
         return _ENDED_BADLY if job.exit_code else _DONE
     if job.phase in {"waiting", "not started", "ended"}:
@@ -351,6 +355,7 @@ def totals(jobs: Sequence[Seen]) -> tuple[str, str]:
             groups[_ENDED_BADLY],
             "need attention" if groups[_ENDED_BADLY] != 1 else "needs attention",
         ),
+        (groups[_STOPPED], "stopped"),
         (groups[_LEFT], "not started"),
     ]
     named = ", ".join(f"{count:,} {words}" for count, words in parts if count)
