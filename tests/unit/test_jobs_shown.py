@@ -330,8 +330,10 @@ def test_the_time_of_all_is_at_least_that_of_the_known_ones(other: Seen, left: s
     assert totals([KNOWN, other])[1].endswith(f", {left}")
 
 
-def test_no_time_is_claimed_if_none_is_known() -> None:
-    assert "left" not in totals([replace(KNOWN, seconds_left=None)])[1]
+def test_no_time_is_claimed_if_none_is_known_or_next_to_none() -> None:
+    unknown = replace(KNOWN, seconds_left=None)
+    assert "left" not in totals([unknown])[1]
+    assert "left" not in totals([unknown, replace(KNOWN, seconds_left=4.0)])[1]
 
 
 def test_elsewhere_the_totals_come_as_lines(monkeypatch: pytest.MonkeyPatch) -> None:

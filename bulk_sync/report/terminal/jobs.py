@@ -52,6 +52,8 @@ _RATE_SECONDS = 15.0
 # Seconds; the end of a longer wait is shown as a time of day, a shorter one than this not at all.
 _LONG_WAIT = 60.0
 _SHORTEST_WAIT = 1.0
+# A shorter time is worth no word if it may as well be hours.
+_LEAST_WORTH_TELLING = 10.0
 
 _GOOD, _HELD, _BAD, _IDLE = "green", "yellow", "red", "dim"
 
@@ -380,6 +382,8 @@ def _left_text(jobs: Sequence[Seen]) -> str:
         return ""
     if not any(_may_take_longer(job) for job in running):
         return f"about {about(left)}"
+    if left < _LEAST_WORTH_TELLING:
+        return ""
     # Rounded down, as a bound is.
     return f"at least {about(left if left < _LONG_WAIT else left // 60 * 60)}"
 
