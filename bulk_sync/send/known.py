@@ -34,7 +34,8 @@ def _stated(pace: Pace, now: float, offset: float) -> Iterator[Allowance]:
             resets_at=None if is_over or slot.refill else _time_of(slot.resets_at + offset),
             source=SOURCES[int(slot.source)],
             window_seconds=slot.window or None,
-            at_least_seconds=slot.longest or None,
+            # What refills evenly has no windows: the stated time is that until it is full.
+            at_least_seconds=None if slot.refill else slot.longest or None,
         )
 
 

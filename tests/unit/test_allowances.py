@@ -10,6 +10,7 @@ from bulk_sync.model.rows import RateSource
 from bulk_sync.quantities import Rate, Share
 from bulk_sync.send.allowances import Allowances, Given, Now, Spent, Stated, reserve_of
 from bulk_sync.send.headers import Quota
+from bulk_sync.send.known import allowances_of
 from bulk_sync.send.observation import Observation
 from bulk_sync.send.pace import Pace
 
@@ -132,6 +133,16 @@ def test_a_bucket_that_refills_evenly_is_drawn_on_as_it_refills() -> None:
     assert room.permits == 0
     assert room.until < 12
     assert slot.room(state(16.4, 100)).permits >= 9
+
+
+def test_only_what_resets_at_once_has_a_window_that_lasts_so_long() -> None:
+    pace = Pace()
+    window, bucket = pace.allowances.stated[:2]
+    for slot, refill in ((window, 0.0), (bucket, 5.0)):
+        slot.source, slot.limit, slot.longest, slot.refill = 1.0, 100.0, 58.0, refill
+        slot.at, slot.end, slot.end_before, slot.resets_at = 10.0, 50.0, 50.0, 68.0
+    shown = allowances_of(pace, 20.0, Given(), 0.0)
+    assert [one.at_least_seconds for one in shown] == [58.0, None]
 
 
 def test_quotas_with_short_windows_are_returned() -> None:
